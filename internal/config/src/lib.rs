@@ -1,0 +1,1 @@
+//! YAML to one checked configuration, with the place of every mistake.

@@ -1,0 +1,1 @@
+//! Records and batches to bytes and back, binary and JSONL.

@@ -1,0 +1,1 @@
+//! What a subscriber is owed: delivery, retries, dead letters, payload types, as machines.

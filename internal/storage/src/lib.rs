@@ -1,0 +1,1 @@
+//! The channel log: segments, index, commit pipeline, recovery, compaction, offsets.

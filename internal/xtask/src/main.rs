@@ -1,0 +1,2 @@
+//! Chores: the one test command, tidy checks, benchmarks.
+fn main() {}

@@ -1,0 +1,2 @@
+//! pubsub-server.
+fn main() {}
