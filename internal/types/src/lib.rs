@@ -15,8 +15,8 @@ mod subject;
 mod time;
 
 pub use channel::{
-    CHANNEL_NAME_MAX_BYTES, ChannelName, DEAD_LETTER_SUFFIX, InvalidChannelName, InvalidSubscriberId,
-    SUBSCRIBER_ID_MAX_BYTES, SubscriberId,
+    CHANNEL_NAME_MAX_BYTES, ChannelName, DEAD_LETTER_SUFFIX, InvalidChannelName,
+    InvalidSubscriberId, SUBSCRIBER_ID_MAX_BYTES, SubscriberId,
 };
 pub use file_name::{FILE_NAME_MAX_BYTES, file_name_for, name_from_file};
 pub use policy::{Format, SyncPolicy, UnknownFormat, UnknownSyncPolicy};

@@ -6,7 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// When a channel's writes reach stable storage, and so what an acknowledgement means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncPolicy {
     /// Acknowledged after `write`; the operating system syncs when it likes.
@@ -61,7 +63,9 @@ impl FromStr for SyncPolicy {
 pub struct UnknownSyncPolicy(pub Box<str>);
 
 /// How a channel's records are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// One JSON object per line, for `grep` and `tail -f`. The default of messenger channels.

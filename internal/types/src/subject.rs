@@ -241,9 +241,7 @@ mod tests {
             ([], []) => true,
             ([">"], [_, ..]) => true,
             (["*", filter @ ..], [_, subject @ ..]) => brute(filter, subject),
-            ([want, filter @ ..], [token, subject @ ..]) => {
-                want == token && brute(filter, subject)
-            }
+            ([want, filter @ ..], [token, subject @ ..]) => want == token && brute(filter, subject),
             _ => false,
         }
     }
