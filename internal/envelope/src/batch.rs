@@ -61,7 +61,7 @@ pub struct Entry {
     pub time: Timestamp,
     /// What it is.
     pub kind: Kind,
-    /// Whether it is a message on the channel's own subject that displaces and expires nothing:
+    /// Whether it is a message on the channel's own subject that never expires:
     /// then the entry says all that an index wants to know.
     pub plain: bool,
 }
@@ -141,8 +141,7 @@ impl Batch {
             kind,
             plain: kind == Kind::Message
                 && record.subject.is_empty()
-                && record.meta.expires.is_none()
-                && record.meta.evicts.is_empty(),
+                && record.meta.expires.is_none(),
         });
         Ok(())
     }
@@ -275,7 +274,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meta::{Evicts, Meta};
+    use crate::meta::Meta;
     use proptest::prelude::*;
 
     fn message<'a>(payload: &'a [u8], subject: &'a str) -> NewRecord<'a> {
@@ -347,7 +346,7 @@ mod tests {
         ) {
             let format = if binary_format { Format::Binary } else { Format::Jsonl };
             let mut batch = Batch::new(format, 1, 1, Vec::new());
-            let meta = Meta { origin: &origin, evicts: Evicts::Seqs(&[1]), ..Meta::default() };
+            let meta = Meta { origin: &origin, ..Meta::default() };
             for payload in &payloads {
                 let record = NewRecord { meta, headers: b"NATS/1.0\r\n\r\n", ..message(payload, &subject) };
                 batch.push_message("c", &record).unwrap();

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::meta::{Evicts, MessageId, Meta};
+use crate::meta::{MessageId, Meta};
 use crate::record::{Kind, NewRecord, Record};
 
 /// The version of the envelope that we write and read, in `v`.
@@ -65,13 +65,6 @@ pub fn encode_record(
     }
     if let Some(expires) = meta.expires {
         put(out, format_args!(",\"expires\":\"{expires}\""));
-    }
-    if !meta.evicts.is_empty() {
-        out.extend_from_slice(b",\"evicts\":[");
-        for (nth, seq) in meta.evicts.iter().enumerate() {
-            put(out, format_args!("{}{seq}", if nth == 0 { "" } else { "," }));
-        }
-        out.push(b']');
     }
     if !record.headers.is_empty() {
         match std::str::from_utf8(record.headers) {
@@ -198,8 +191,6 @@ struct Envelope<'a> {
     subject: Cow<'a, str>,
     #[serde(default)]
     expires: Option<Timestamp>,
-    #[serde(default)]
-    evicts: Vec<u64>,
     #[serde(default, borrow)]
     headers: Cow<'a, str>,
     #[serde(default, borrow)]
@@ -241,7 +232,6 @@ fn decode_envelope(line: &[u8], seq: Option<u64>) -> Result<Record, BadLine> {
         correlation_id: &envelope.correlation_id,
         service_name: &envelope.service_name,
         expires: envelope.expires,
-        evicts: Evicts::Seqs(&envelope.evicts),
     };
     let mut extensions = Vec::with_capacity(128);
     meta.encode(&mut extensions).map_err(|_| bad)?;
@@ -377,7 +367,7 @@ mod tests {
             let mut out = Vec::new();
             let record = NewRecord {
                 time: Timestamp(7), subject: &subject, headers: &headers, payload: &payload,
-                meta: Meta { correlation_id: &correlation, evicts: Evicts::Seqs(&[3, 9]), ..Meta::default() },
+                meta: Meta { correlation_id: &correlation, ..Meta::default() },
             };
             encode_record(&mut out, "c", Kind::Message, 3, &record);
             prop_assert_eq!(out.pop(), Some(b'\n'));
@@ -387,7 +377,6 @@ mod tests {
             prop_assert_eq!(back.headers(), headers);
             prop_assert_eq!(back.subject(), subject);
             prop_assert_eq!(back.meta().correlation_id, correlation);
-            prop_assert_eq!(back.meta().evicts.iter().collect::<Vec<_>>(), vec![3, 9]);
         }
 
         #[test]

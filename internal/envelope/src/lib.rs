@@ -19,5 +19,5 @@ mod meta;
 mod record;
 
 pub use batch::{Batch, BatchLimits, Entry, TooLarge};
-pub use meta::{Evicts, MessageId, Meta, MetaTooLong};
+pub use meta::{MessageId, Meta, MetaTooLong};
 pub use record::{Kind, NewRecord, Record, RecordRef};

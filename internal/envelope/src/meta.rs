@@ -16,7 +16,6 @@ const TAG_PAYLOAD_TYPE: u8 = 4;
 const TAG_CORRELATION_ID: u8 = 5;
 const TAG_SERVICE_NAME: u8 = 6;
 const TAG_EXPIRES: u8 = 7;
-const TAG_EVICTS: u8 = 8;
 
 /// Identifies a message across channels and nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -72,44 +71,6 @@ pub struct Meta<'a> {
     pub service_name: &'a str,
     /// From when on it is no longer delivered.
     pub expires: Option<Timestamp>,
-    /// Sequences that this message displaced, because its subject may hold only so many.
-    pub evicts: Evicts<'a>,
-}
-
-/// Sequences that a message displaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evicts<'a> {
-    /// As a publisher's log hands them over.
-    Seqs(&'a [u64]),
-    /// As they lie on disk: 8 little-endian bytes each.
-    Raw(&'a [u8]),
-}
-
-impl Default for Evicts<'_> {
-    fn default() -> Self {
-        Self::Seqs(&[])
-    }
-}
-
-impl Evicts<'_> {
-    /// The sequences.
-    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        let (seqs, raw): (&[u64], &[u8]) = match self {
-            Self::Seqs(seqs) => (seqs, &[]),
-            Self::Raw(raw) => (&[], raw),
-        };
-        let decode = |chunk: &[u8]| chunk.try_into().map_or(0, u64::from_le_bytes);
-        seqs.iter().copied().chain(raw.chunks_exact(8).map(decode))
-    }
-
-    /// Whether nothing was displaced.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        match self {
-            Self::Seqs(seqs) => seqs.is_empty(),
-            Self::Raw(raw) => raw.is_empty(),
-        }
-    }
 }
 
 /// A field of the envelope is longer than its length field can say.
@@ -147,15 +108,6 @@ impl<'a> Meta<'a> {
         if let Some(expires) = self.expires {
             put(out, TAG_EXPIRES, "expires", &expires.as_nanos().to_le_bytes())?;
         }
-        match self.evicts {
-            Evicts::Seqs([]) | Evicts::Raw([]) => (),
-            Evicts::Seqs([one]) => put(out, TAG_EVICTS, "evicts", &one.to_le_bytes())?,
-            Evicts::Seqs(seqs) => {
-                let raw: Vec<u8> = seqs.iter().flat_map(|seq| seq.to_le_bytes()).collect();
-                put(out, TAG_EVICTS, "evicts", &raw)?;
-            }
-            Evicts::Raw(raw) => put(out, TAG_EVICTS, "evicts", raw)?,
-        }
         Ok(())
     }
 
@@ -179,7 +131,6 @@ impl<'a> Meta<'a> {
                     meta.expires =
                         value.try_into().ok().map(|nanos| Timestamp(i64::from_le_bytes(nanos)));
                 }
-                TAG_EVICTS => meta.evicts = Evicts::Raw(value),
                 // A later version's field: not ours to read, and not a reason to refuse the record.
                 _ => (),
             }
@@ -230,18 +181,15 @@ mod tests {
         #[test]
         fn every_field_comes_back(
             texts in prop::array::uniform5(".{0,20}"), expires in any::<Option<i64>>(),
-            evicts in prop::collection::vec(any::<u64>(), 0..4),
         ) {
             let meta = Meta {
                 id: MessageId::parse(&texts[0]), origin: &texts[1], payload_type: &texts[2],
                 correlation_id: &texts[3], service_name: &texts[4],
-                expires: expires.map(Timestamp), evicts: Evicts::Seqs(&evicts),
+                expires: expires.map(Timestamp),
             };
             let mut bytes = Vec::new();
             meta.encode(&mut bytes).unwrap();
-            let back = Meta::decode(&bytes);
-            prop_assert_eq!(&back.evicts.iter().collect::<Vec<_>>(), &evicts);
-            prop_assert_eq!(Meta { evicts: meta.evicts, ..back }, meta);
+            prop_assert_eq!(Meta::decode(&bytes), meta);
         }
 
         #[test]
