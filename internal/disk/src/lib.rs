@@ -8,32 +8,45 @@
 //! The rule that makes it work: nothing is durable until it was asked to be. File contents need
 //! [`File::sync`]; a file's or directory's *name* needs [`Disk::sync_dir`] on the directory that
 //! holds it. Whoever forgets is found out by the simulator.
+//!
+//! Every [`io::Error`] from here names the operation and the path, keeps its
+//! [`kind`](io::Error::kind), and has the error it came from as its source: see [`DiskError`].
 
+mod beneath;
+mod error;
 mod file_disk;
+mod file_lock;
+mod path;
+mod vectored;
 
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::Arc;
 
+pub use error::{DiskError, LockError, Operation, is_full, raw_os_error};
 pub use file_disk::FileDisk;
+pub use path::{PathError, plain, plain_or_root};
 
 /// A directory and all beneath it. Paths are relative to it, of plain names only.
 ///
-/// Every method blocks. A path that is absolute, or has `.` or `..` or nothing in it, is
-/// [`io::ErrorKind::InvalidInput`]; so is one that a symbolic link would lead outside.
+/// Every method blocks. A path that is absolute, that is not UTF-8, or that has `.` or `..` or an
+/// empty name in it is [`io::ErrorKind::InvalidInput`]; so is one with a symbolic link on the way or
+/// at its end, wherever the link leads. Links are shown by [`Disk::list`], and can be renamed and
+/// removed.
 pub trait Disk: Debug + Send + Sync {
     /// Opens a file.
     ///
     /// # Errors
     /// `NotFound` for [`Open::Read`] and [`Open::Write`], `AlreadyExists` for [`Open::Create`],
-    /// and whatever the file system says. Nothing was changed.
+    /// `IsADirectory`, `InvalidInput` for what is neither file nor directory, and whatever the file
+    /// system says. Nothing was changed.
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn File>>;
 
-    /// What is in a directory, sorted by name.
+    /// What is in a directory, sorted by name. The empty path is the root.
     ///
     /// # Errors
-    /// `NotFound`, and whatever the file system says.
+    /// `NotFound`, `NotADirectory`, and whatever the file system says.
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>>;
 
     /// Makes one directory, whose parent exists.
@@ -44,27 +57,34 @@ pub trait Disk: Debug + Send + Sync {
 
     /// Makes the names in `dir` durable. The empty path is the root.
     ///
+    /// A rename from one directory into another needs it on both: on the one that has the new name,
+    /// and on the one that must not have the old.
+    ///
     /// # Errors
     /// Whatever the file system says; then nothing is known about the names changed since the last
     /// success.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Gives a file or directory another name, replacing a file of that name.
+    /// Gives a file or directory another name, replacing a file or an empty directory of that name.
+    /// Whoever looks sees the old state or the new one, and so does a crash.
     ///
     /// # Errors
-    /// Whatever the file system says; then the old name holds.
+    /// `NotFound`, `IsADirectory` and `NotADirectory` when one is a file and the other is not,
+    /// `DirectoryNotEmpty`, `InvalidInput` for a directory into itself, and whatever the file system
+    /// says; then the old name holds.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Takes a file's name away. Those who have it open can go on reading.
+    /// Takes a file's name away. Those who have it open can go on reading, and its room is given
+    /// back when the last of them is gone.
     ///
     /// # Errors
-    /// `NotFound`, and whatever the file system says.
+    /// `NotFound`, an error for a directory, and whatever the file system says.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
 
     /// Removes an empty directory.
     ///
     /// # Errors
-    /// `DirectoryNotEmpty`, `NotFound`, and whatever the file system says.
+    /// `DirectoryNotEmpty`, `NotFound`, `NotADirectory`, and whatever the file system says.
     fn remove_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// How much room there is.
@@ -72,6 +92,16 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// Whatever the file system says.
     fn space(&self) -> io::Result<Space>;
+
+    /// Takes the one exclusive lock on `path`, a file that is made when it is missing, and writes
+    /// this process's id and a newline into it. The lock is advisory: it keeps out those who ask.
+    ///
+    /// It is released when it is dropped and when the process ends, however it ends; the file stays.
+    /// Neither the file nor what is in it is made durable: a lock does not outlive its process.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when it is taken, by this process or another.
+    fn lock(&self, path: &Path) -> Result<Box<dyn Lock>, LockError>;
 }
 
 /// How to open a file.
@@ -93,10 +123,12 @@ pub trait File: Debug + Send + Sync {
     /// Whatever the file system says; the content of `buf` is then unspecified.
     fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize>;
 
-    /// Writes all of `parts` at `at`, one behind the other, extending the file when needed.
+    /// Writes all of `parts` at `at`, one behind the other, extending the file when needed. What lies
+    /// between the old end and `at` reads as zeros. No bytes change nothing.
     ///
     /// # Errors
-    /// Whatever the file system says; then any part of the range may have been written.
+    /// `StorageFull` and `QuotaExceeded` (see [`is_full`]), and whatever the file system says; then
+    /// any part of the range may have been written.
     fn write_at(&self, parts: &[IoSlice<'_>], at: u64) -> io::Result<()>;
 
     /// Makes the content and length durable (`fdatasync`).
@@ -106,7 +138,8 @@ pub trait File: Debug + Send + Sync {
     /// success, and a second call that succeeds proves nothing.
     fn sync(&self) -> io::Result<()>;
 
-    /// Cuts the file, or extends it with zeros.
+    /// Cuts the file, or extends it with zeros. Extending takes no room: a write into the new part
+    /// can still find the disk full.
     ///
     /// # Errors
     /// Whatever the file system says.
@@ -126,6 +159,9 @@ pub trait File: Debug + Send + Sync {
         Ok(self.len()? == 0)
     }
 }
+
+/// A lock that is held until this is dropped.
+pub trait Lock: Debug + Send + Sync {}
 
 /// One name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
