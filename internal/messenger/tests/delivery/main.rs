@@ -1,0 +1,6 @@
+//! What a subscriber is promised, event by event.
+
+mod histories;
+mod promises;
+mod shell;
+mod window;
