@@ -1,1 +1,3 @@
 //! The channel log: segments, index, commit pipeline, recovery, compaction, offsets.
+
+pub mod index;
