@@ -38,25 +38,7 @@ impl DiskError {
 
 impl fmt::Display for DiskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        match &self.operation {
-            Operation::OpenRoot => write!(f, "open the directory {path}"),
-            Operation::CreateRoot => write!(f, "create the directory {path}"),
-            Operation::Open => write!(f, "open {path}"),
-            Operation::Create => write!(f, "create {path}"),
-            Operation::List => write!(f, "list {path}"),
-            Operation::CreateDir => write!(f, "create the directory {path}"),
-            Operation::SyncDir => write!(f, "sync the directory {path}"),
-            Operation::Rename { to } => write!(f, "rename {path} to {}", to.display()),
-            Operation::RemoveFile => write!(f, "remove {path}"),
-            Operation::RemoveDir => write!(f, "remove the directory {path}"),
-            Operation::Space => write!(f, "ask for the room in {path}"),
-            Operation::Read { at, len } => write!(f, "read {len} bytes at {at} of {path}"),
-            Operation::Write { at, len } => write!(f, "write {len} bytes at {at} to {path}"),
-            Operation::Sync => write!(f, "sync {path}"),
-            Operation::SetLen { len } => write!(f, "set the length of {path} to {len}"),
-            Operation::Len => write!(f, "ask for the length of {path}"),
-        }
+        self.operation.on(&self.path).fmt(f)
     }
 }
 
@@ -117,6 +99,47 @@ pub enum Operation {
     },
     /// Ask for the length.
     Len,
+    /// Take a lock.
+    Lock,
+}
+
+impl Operation {
+    /// The operation as a phrase: "write 4096 bytes at 512 to a.log". The empty path is shown as `.`.
+    #[must_use]
+    pub fn on<'a>(&'a self, path: &'a Path) -> impl fmt::Display + 'a {
+        Phrase { operation: self, path }
+    }
+}
+
+struct Phrase<'a> {
+    operation: &'a Operation,
+    path: &'a Path,
+}
+
+impl fmt::Display for Phrase<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let root = self.path.as_os_str().is_empty();
+        let path = if root { Path::new(".") } else { self.path }.display();
+        match self.operation {
+            Operation::OpenRoot => write!(f, "open the directory {path}"),
+            Operation::CreateRoot => write!(f, "create the directory {path}"),
+            Operation::Open => write!(f, "open {path}"),
+            Operation::Create => write!(f, "create {path}"),
+            Operation::List => write!(f, "list {path}"),
+            Operation::CreateDir => write!(f, "create the directory {path}"),
+            Operation::SyncDir => write!(f, "sync the directory {path}"),
+            Operation::Rename { to } => write!(f, "rename {path} to {}", to.display()),
+            Operation::RemoveFile => write!(f, "remove {path}"),
+            Operation::RemoveDir => write!(f, "remove the directory {path}"),
+            Operation::Space => write!(f, "ask for the room in {path}"),
+            Operation::Read { at, len } => write!(f, "read {len} bytes at {at} of {path}"),
+            Operation::Write { at, len } => write!(f, "write {len} bytes at {at} to {path}"),
+            Operation::Sync => write!(f, "sync {path}"),
+            Operation::SetLen { len } => write!(f, "set the length of {path} to {len}"),
+            Operation::Len => write!(f, "ask for the length of {path}"),
+            Operation::Lock => write!(f, "lock {path}"),
+        }
+    }
 }
 
 /// Why a lock was not taken.

@@ -1,0 +1,280 @@
+//! What is in a file: what reads return, what is on the platter, and what lies between.
+//!
+//! ```text
+//!   write ──▶ cache ◀── read
+//!     ╰────▶ pending ──sync──▶ durable              all of it
+//!                    ──failed sync──▶ durable       some of it; the cache does not tell
+//!                    ──power cut──▶ durable         some of it, torn, and the cache is gone
+//! ```
+//!
+//! A sync that fails leaves nothing pending: Linux marks the pages clean all the same, so the next
+//! sync succeeds and proves nothing.
+
+use std::mem;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::Rng;
+use crate::fate::Fates;
+use crate::fault::{Corruption, Loss};
+use crate::ranges::Ranges;
+
+/// The content of one file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Content {
+    cache: Arc<Vec<u8>>,
+    durable: Arc<Vec<u8>>,
+    /// In the order they were made, which is also the order in which those that survive apply.
+    pending: Vec<Change>,
+    /// Parts of the cache that were never written and so take no room.
+    holes: Ranges,
+    /// Parts that cannot be read until they are written again.
+    unreadable: Ranges,
+}
+
+/// What was done to a file since its last sync.
+#[derive(Clone, Debug)]
+enum Change {
+    Write { at: usize, bytes: Arc<Vec<u8>> },
+    SetLen(usize),
+}
+
+impl Content {
+    /// A file that was always there.
+    pub(crate) fn planted(bytes: &[u8]) -> Self {
+        let bytes = Arc::new(bytes.to_vec());
+        Self { cache: Arc::clone(&bytes), durable: bytes, ..Self::default() }
+    }
+
+    pub(crate) fn cache(&self) -> &Arc<Vec<u8>> {
+        &self.cache
+    }
+
+    pub(crate) fn durable(&self) -> &Arc<Vec<u8>> {
+        &self.durable
+    }
+
+    /// Bytes of room it takes.
+    pub(crate) fn room(&self) -> usize {
+        self.cache.len() - self.holes.total()
+    }
+
+    /// Reads, or `None` when there is a bad sector in between.
+    pub(crate) fn read(&self, buf: &mut [u8], at: usize) -> Option<usize> {
+        let end = self.cache.len().min(at.saturating_add(buf.len()));
+        let Some(bytes) = self.cache.get(at..end) else { return Some(0) };
+        if self.unreadable.overlap(&(at..end)) > 0 {
+            return None;
+        }
+        buf[..bytes.len()].copy_from_slice(bytes);
+        Some(bytes.len())
+    }
+
+    /// How many of `len` bytes at `at` find a place when there are `room` bytes left.
+    pub(crate) fn fitting(&self, at: usize, len: usize, room: usize) -> usize {
+        let needed = |len: usize| {
+            let end = at + len;
+            let grown = end.saturating_sub(at.max(self.cache.len()));
+            grown + self.holes.overlap(&(at..end))
+        };
+        if needed(len) <= room {
+            return len;
+        }
+        let (mut fits, mut too_many) = (0, len);
+        while fits + 1 < too_many {
+            let middle = fits.midpoint(too_many);
+            if needed(middle) <= room { fits = middle } else { too_many = middle }
+        }
+        fits
+    }
+
+    pub(crate) fn write(&mut self, at: usize, bytes: Arc<Vec<u8>>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let written = at..at + bytes.len();
+        self.holes.insert(self.cache.len()..at.max(self.cache.len()));
+        self.holes.remove(written.clone());
+        self.unreadable.remove(written);
+        put(Arc::make_mut(&mut self.cache), at, &bytes);
+        self.pending.push(Change::Write { at, bytes });
+    }
+
+    pub(crate) fn set_len(&mut self, len: usize) {
+        let old = self.cache.len();
+        self.holes.insert(old..len.max(old));
+        self.holes.remove(len..old.max(len));
+        self.unreadable.remove(len..usize::MAX);
+        Arc::make_mut(&mut self.cache).resize(len, 0);
+        self.pending.push(Change::SetLen(len));
+    }
+
+    /// Everything reaches the platter.
+    pub(crate) fn sync(&mut self) {
+        self.sync_first(self.pending.len());
+    }
+
+    /// The power went while syncing: some of it has reached the platter, the rest is still on its
+    /// way.
+    pub(crate) fn sync_some(&mut self, rng: &mut Rng) {
+        self.sync_first(rng.index(self.pending.len() + 1));
+    }
+
+    fn sync_first(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let durable = Arc::make_mut(&mut self.durable);
+        for change in self.pending.drain(..count) {
+            change.apply(durable);
+        }
+    }
+
+    /// The sync fails. The cache shows everything as written, whatever was lost.
+    pub(crate) fn fail_sync(&mut self, loss: Loss, rng: &mut Rng) {
+        let loss = match loss {
+            Loss::Chance if rng.chance(1, 4) => Loss::Nothing,
+            other => other,
+        };
+        match loss {
+            Loss::Nothing => (),
+            Loss::Everything => self.pending.clear(),
+            Loss::Chance => {
+                let durable = Arc::make_mut(&mut self.durable);
+                for change in self.pending.drain(..) {
+                    if rng.coin() {
+                        change.apply(durable);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The power went. `garbage` gives what is found where nothing was ever written.
+    pub(crate) fn settle(&mut self, fates: &mut Fates, garbage: Option<&[Arc<Vec<u8>>]>) {
+        let pending = mem::take(&mut self.pending);
+        if !pending.is_empty() {
+            let intended = self.cache.len();
+            let out = Arc::make_mut(&mut self.durable);
+            let old_len = out.len();
+            let mut written = Ranges::default();
+            for change in pending {
+                change.survive(out, &mut written, fates);
+            }
+            if fates.is_mixed() {
+                settle_len(out, old_len, intended, &mut fates.rng);
+            }
+            if let Some(stale) = garbage {
+                let never_written = written.gaps(old_len..out.len().max(old_len));
+                never_written.iter().for_each(|hole| litter(out, hole, stale, &mut fates.rng));
+            }
+        }
+        self.cache = Arc::clone(&self.durable);
+        self.holes = Ranges::default();
+    }
+
+    /// Damages what is there, on the platter and in the cache. `false` when that part of the file
+    /// does not exist.
+    pub(crate) fn corrupt(&mut self, corruption: &Corruption) -> bool {
+        if let Corruption::Unreadable { range } = corruption {
+            let (Ok(start), Ok(end)) = (range.start.try_into(), range.end.try_into()) else {
+                return false;
+            };
+            self.unreadable.insert(start..end);
+            return end <= self.cache.len();
+        }
+        let cached = damage(Arc::make_mut(&mut self.cache), corruption);
+        let stored = damage(Arc::make_mut(&mut self.durable), corruption);
+        self.holes.remove(self.cache.len()..usize::MAX);
+        cached || stored
+    }
+}
+
+impl Change {
+    fn apply(self, file: &mut Vec<u8>) {
+        match self {
+            Self::Write { at, bytes } => put(file, at, &bytes),
+            Self::SetLen(len) => file.resize(len, 0),
+        }
+    }
+
+    /// Applies what survives, and notes where bytes came from a write.
+    fn survive(self, file: &mut Vec<u8>, written: &mut Ranges, fates: &mut Fates) {
+        match self {
+            Self::SetLen(len) => {
+                if fates.kept() {
+                    file.resize(len, 0);
+                    written.remove(len..usize::MAX);
+                }
+            }
+            Self::Write { at, bytes } => {
+                for piece in fates.survivors(at..at + bytes.len()).iter() {
+                    put(file, piece.start, &bytes[piece.start - at..piece.end - at]);
+                    written.insert(piece.clone());
+                }
+            }
+        }
+    }
+}
+
+/// A length has a life of its own: it may lag behind the bytes, or be ahead of them.
+fn settle_len(out: &mut Vec<u8>, old_len: usize, intended: usize, rng: &mut Rng) {
+    match rng.below(8) {
+        0 if out.len() > old_len => out.truncate(old_len),
+        1 if out.len() > old_len => out.truncate(old_len + rng.index(out.len() - old_len)),
+        2 if out.len() < intended => out.resize(intended, 0),
+        _ => (),
+    }
+}
+
+/// Fills a hole with what a file system that does not zero its blocks would show.
+fn litter(file: &mut [u8], hole: &Range<usize>, stale: &[Arc<Vec<u8>>], rng: &mut Rng) {
+    let part = &mut file[hole.clone()];
+    match rng.below(3) {
+        0 => (),
+        1 => rng.fill(part),
+        // Another file's bytes from the same place: whole records with checksums that are right.
+        _ => {
+            let Some(other) = rng.pick(stale) else { return };
+            let end = other.len().min(hole.end);
+            if let Some(bytes) = other.get(hole.start..end) {
+                part[..bytes.len()].copy_from_slice(bytes);
+            }
+        }
+    }
+}
+
+fn damage(file: &mut Vec<u8>, corruption: &Corruption) -> bool {
+    match corruption {
+        Corruption::FlipBit { at, bit } => {
+            let byte = usize::try_from(*at).ok().and_then(|at| file.get_mut(at));
+            byte.map(|byte| *byte ^= 1 << (bit % 8)).is_some()
+        }
+        Corruption::Zero { range } => {
+            let start = usize::try_from(range.start).unwrap_or(usize::MAX);
+            let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(file.len());
+            file.get_mut(start..end).map(|part| part.fill(0)).is_some()
+        }
+        Corruption::Truncate { len } => {
+            let len = usize::try_from(*len).unwrap_or(usize::MAX);
+            file.truncate(len);
+            file.len() == len
+        }
+        Corruption::Append { bytes } => {
+            file.extend_from_slice(bytes);
+            true
+        }
+        // Neither is about bytes.
+        Corruption::Unreadable { .. } | Corruption::Delete => false,
+    }
+}
+
+fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    let end = at + bytes.len();
+    if file.len() < at {
+        file.resize(at, 0);
+    }
+    let over = file.len().min(end) - at;
+    file[at..at + over].copy_from_slice(&bytes[..over]);
+    file.extend_from_slice(&bytes[over..]);
+}
