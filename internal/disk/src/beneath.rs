@@ -128,6 +128,8 @@ fn open_whole(root: BorrowedFd<'_>, path: &str, flags: OFlags, mode: Mode) -> Re
     use rustix::fs::{ResolveFlags, openat2};
 
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    // With it, a link at the end would be found and be no directory; without it, it is refused.
+    let flags = flags.difference(OFlags::NOFOLLOW);
     // The kernel refuses a mode where nothing can be made.
     let mode = if flags.contains(OFlags::CREATE) { mode } else { Mode::empty() };
     retry_on_intr(|| openat2(root, path, flags, mode, resolve))

@@ -150,23 +150,24 @@ impl Content {
         }
     }
 
-    /// The power went. `garbage` gives what is found where nothing was ever written.
+    /// The power went. `garbage` has other files, whose bytes can be found where a write was lost.
     pub(crate) fn settle(&mut self, fates: &mut Fates, garbage: Option<&[Arc<Vec<u8>>]>) {
         let pending = mem::take(&mut self.pending);
         if !pending.is_empty() {
-            let intended = self.cache.len();
+            let intended_len = self.cache.len();
             let out = Arc::make_mut(&mut self.durable);
-            let old_len = out.len();
-            let mut written = Ranges::default();
+            let mut remains = Remains { floor: out.len(), unwritten: Ranges::default() };
             for change in pending {
-                change.survive(out, &mut written, fates);
+                change.survive(out, &mut remains, fates);
             }
             if fates.is_mixed() {
-                settle_len(out, old_len, intended, &mut fates.rng);
+                settle_len(out, remains.floor, intended_len, &mut fates.rng);
             }
             if let Some(stale) = garbage {
-                let never_written = written.gaps(old_len..out.len().max(old_len));
-                never_written.iter().for_each(|hole| litter(out, hole, stale, &mut fates.rng));
+                remains.unwritten.remove(0..remains.floor);
+                remains.unwritten.remove(out.len()..usize::MAX);
+                let holes = remains.unwritten.iter();
+                holes.for_each(|hole| litter(out, hole, stale, &mut fates.rng));
             }
         }
         self.cache = Arc::clone(&self.durable);
@@ -198,36 +199,49 @@ impl Change {
         }
     }
 
-    /// Applies what survives, and notes where bytes came from a write.
-    fn survive(self, file: &mut Vec<u8>, written: &mut Ranges, fates: &mut Fates) {
+    /// Applies what survives.
+    fn survive(self, file: &mut Vec<u8>, remains: &mut Remains, fates: &mut Fates) {
         match self {
             Self::SetLen(len) => {
                 if fates.kept() {
                     file.resize(len, 0);
-                    written.remove(len..usize::MAX);
+                    remains.floor = len;
+                    remains.unwritten.remove(len..usize::MAX);
                 }
             }
             Self::Write { at, bytes } => {
+                remains.unwritten.insert(at..at + bytes.len());
                 for piece in fates.survivors(at..at + bytes.len()).iter() {
                     put(file, piece.start, &bytes[piece.start - at..piece.end - at]);
-                    written.insert(piece.clone());
+                    remains.unwritten.remove(piece.clone());
                 }
             }
         }
     }
 }
 
-/// A length has a life of its own: it may lag behind the bytes, or be ahead of them.
-fn settle_len(out: &mut Vec<u8>, old_len: usize, intended: usize, rng: &mut Rng) {
+/// What is left to be decided once each change was lost or kept.
+#[derive(Debug)]
+struct Remains {
+    /// The length that the file would have without the writes that extend it.
+    floor: usize,
+    /// Where bytes were to be written and were not.
+    unwritten: Ranges,
+}
+
+/// A length has a life of its own: it may lag behind the bytes that extend the file, or be ahead of
+/// them.
+fn settle_len(out: &mut Vec<u8>, floor: usize, intended: usize, rng: &mut Rng) {
     match rng.below(8) {
-        0 if out.len() > old_len => out.truncate(old_len),
-        1 if out.len() > old_len => out.truncate(old_len + rng.index(out.len() - old_len)),
+        0 if out.len() > floor => out.truncate(floor),
+        1 if out.len() > floor => out.truncate(floor + rng.index(out.len() - floor)),
         2 if out.len() < intended => out.resize(intended, 0),
         _ => (),
     }
 }
 
-/// Fills a hole with what a file system that does not zero its blocks would show.
+/// Fills what was to be written and was not, with what a file system shows that hands out blocks
+/// without wiping them.
 fn litter(file: &mut [u8], hole: &Range<usize>, stale: &[Arc<Vec<u8>>], rng: &mut Rng) {
     let part = &mut file[hole.clone()];
     match rng.below(3) {

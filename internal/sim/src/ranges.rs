@@ -52,16 +52,6 @@ impl Ranges {
         self.0.iter().map(Range::len).sum()
     }
 
-    /// What of `range` is not in the set.
-    pub(crate) fn gaps(&self, range: Range<usize>) -> Self {
-        let mut gaps = Self::default();
-        gaps.insert(range);
-        for covered in &self.0 {
-            gaps.remove(covered.clone());
-        }
-        gaps
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Range<usize>> {
         self.0.iter()
     }
@@ -94,7 +84,6 @@ mod tests {
             let positions = model.iter().filter(|&&present| present).count();
             assert_eq!(ranges.total(), positions);
             assert_eq!(ranges.overlap(&(0..40)), positions);
-            assert_eq!(ranges.gaps(0..40).total(), 40 - positions);
             let upper = model[20..30].iter().filter(|&&present| present).count();
             assert_eq!(ranges.overlap(&(20..30)), upper);
         }

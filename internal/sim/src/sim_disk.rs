@@ -89,8 +89,8 @@ impl SimDisk {
         self.world().directories = directories;
     }
 
-    /// Whether, after a power cut, parts of a file that were never written can hold any bytes: random
-    /// ones, or those of another file at the same place. Otherwise they are zeros.
+    /// Whether, after a power cut, the part of a file that a lost write was to extend can hold any
+    /// bytes: random ones, or those of another file at the same place. Otherwise they are zeros.
     pub fn set_garbage(&self, garbage: bool) {
         self.world().garbage = garbage;
     }
