@@ -66,28 +66,38 @@ pub struct Entry {
     pub plain: bool,
 }
 
+/// What a batch learns about its place only when it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Log index of its first record.
+    pub index: u64,
+    /// Checksum of the header of the batch before it in the segment; 0 for the first.
+    pub previous: u32,
+    /// Highest log index that is known to be synced.
+    pub durable_index: u64,
+}
+
 /// Records encoded one behind the other, in the order in which the log will hold them.
 #[derive(Clone, Debug)]
 pub struct Batch {
     format: Format,
     bytes: Vec<u8>,
     entries: Vec<Entry>,
-    first_index: u64,
     first_seq: u64,
 }
 
 impl Batch {
-    /// An empty batch whose first record will have `first_index`, and its first message `first_seq`.
+    /// An empty batch whose first message will have `first_seq`.
     ///
     /// `buffer` is reused; its content is dropped.
     #[must_use]
-    pub fn new(format: Format, first_index: u64, first_seq: u64, buffer: Vec<u8>) -> Self {
+    pub fn new(format: Format, first_seq: u64, buffer: Vec<u8>) -> Self {
         let mut bytes = buffer;
         bytes.clear();
         if format == Format::Binary {
             bytes.resize(BATCH_HEADER_BYTES, 0);
         }
-        Self { format, bytes, entries: Vec::new(), first_index, first_seq }
+        Self { format, bytes, entries: Vec::new(), first_seq }
     }
 
     /// Appends a message; gives back its sequence.
@@ -114,7 +124,11 @@ impl Batch {
         self.push(channel, kind, seq, record)
     }
 
-    fn push(
+    /// Appends a record that already has a sequence, which must not be below the ones before it.
+    ///
+    /// # Errors
+    /// It does not fit the format. Nothing was appended.
+    pub fn push(
         &mut self,
         channel: &str,
         kind: Kind,
@@ -166,18 +180,6 @@ impl Batch {
         self.entries.last().map_or(self.first_seq, |entry| entry.seq + 1)
     }
 
-    /// The log index that the next record pushed would have.
-    #[must_use]
-    pub fn next_index(&self) -> u64 {
-        self.first_index + self.entries.len() as u64
-    }
-
-    /// Log index of the first record.
-    #[must_use]
-    pub fn first_index(&self) -> u64 {
-        self.first_index
-    }
-
     /// Sequence of the first message, or the next one when it holds none.
     #[must_use]
     pub fn first_seq(&self) -> u64 {
@@ -213,7 +215,7 @@ impl Batch {
     ///
     /// # Panics
     /// When the batch has 4 GiB or more: limits are far below.
-    pub fn seal(&mut self, seed: Seed, previous: u32, durable_index: u64) -> u32 {
+    pub fn seal(&mut self, seed: Seed, place: Place) -> u32 {
         if self.format == Format::Jsonl {
             return 0;
         }
@@ -222,12 +224,12 @@ impl Batch {
         let header = BatchHeader {
             len,
             crc: 0,
-            previous,
+            previous: place.previous,
             term: 0,
-            index: self.first_index,
+            index: place.index,
             first_seq: self.first_seq,
             base_time: self.entries.first().map_or(Timestamp(0), |entry| entry.time),
-            durable_index,
+            durable_index: place.durable_index,
             count,
         };
         binary::seal_batch(seed, &mut self.bytes, &header)
@@ -283,17 +285,16 @@ mod tests {
 
     #[test]
     fn only_messages_use_up_a_sequence() {
-        let mut batch = Batch::new(Format::Binary, 10, 4, Vec::new());
+        let mut batch = Batch::new(Format::Binary, 4, Vec::new());
         assert_eq!(batch.push_message("c", &message(b"a", "")), Ok(4));
         batch.push_control("c", Kind::Trim, &message(b"{}", "")).unwrap();
         assert_eq!(batch.push_message("c", &message(b"b", "")), Ok(5));
-        assert_eq!(batch.next_index(), 13);
         assert_eq!(batch.entries().iter().map(|entry| entry.seq).collect::<Vec<_>>(), [4, 4, 5]);
     }
 
     #[test]
     fn a_record_that_does_not_fit_leaves_the_batch_as_it_was() {
-        let mut batch = Batch::new(Format::Binary, 1, 1, Vec::new());
+        let mut batch = Batch::new(Format::Binary, 1, Vec::new());
         batch.push_message("c", &message(b"a", "")).unwrap();
         let before = batch.bytes().to_vec();
         let long = "x".repeat(70_000);
@@ -308,12 +309,12 @@ mod tests {
 
     #[test]
     fn a_flipped_bit_anywhere_in_a_binary_batch_costs_one_record_or_the_header() {
-        let mut batch = Batch::new(Format::Binary, 1, 1, Vec::new());
+        let mut batch = Batch::new(Format::Binary, 1, Vec::new());
         for payload in [b"one".as_slice(), b"twotwo", b"three"] {
             batch.push_message("c", &message(payload, "s.u")).unwrap();
         }
         let seed = Seed::new(7, 1);
-        batch.seal(seed, 0, 0);
+        batch.seal(seed, Place::default());
         for at in 0..batch.bytes().len() {
             for bit in 0..8 {
                 let mut bytes = batch.bytes().to_vec();
@@ -329,9 +330,9 @@ mod tests {
 
     #[test]
     fn bytes_of_another_segment_or_log_do_not_pass() {
-        let mut batch = Batch::new(Format::Binary, 1, 1, Vec::new());
+        let mut batch = Batch::new(Format::Binary, 1, Vec::new());
         batch.push_message("c", &message(b"one", "")).unwrap();
-        batch.seal(Seed::new(7, 1), 0, 0);
+        batch.seal(Seed::new(7, 1), Place::default());
         for other in [Seed::new(7, 2), Seed::new(8, 1)] {
             assert_eq!(BatchHeader::decode(other, batch.bytes()), None);
             assert!(binary::decode_record(other, &batch.bytes()[64..]).is_none());
@@ -345,13 +346,13 @@ mod tests {
             subject in "[a-z.]{0,8}", origin in ".{0,8}", binary_format in any::<bool>(),
         ) {
             let format = if binary_format { Format::Binary } else { Format::Jsonl };
-            let mut batch = Batch::new(format, 1, 1, Vec::new());
+            let mut batch = Batch::new(format, 1, Vec::new());
             let meta = Meta { origin: &origin, ..Meta::default() };
             for payload in &payloads {
                 let record = NewRecord { meta, headers: b"NATS/1.0\r\n\r\n", ..message(payload, &subject) };
                 batch.push_message("c", &record).unwrap();
             }
-            batch.seal(Seed::new(1, 1), 0, 0);
+            batch.seal(Seed::new(1, 1), Place::default());
             for (payload, entry) in payloads.iter().zip(batch.entries()) {
                 let record = batch.record(entry);
                 prop_assert_eq!(record.payload(), payload);

@@ -18,6 +18,6 @@ pub mod jsonl;
 mod meta;
 mod record;
 
-pub use batch::{Batch, BatchLimits, Entry, TooLarge};
+pub use batch::{Batch, BatchLimits, Entry, Place, TooLarge};
 pub use meta::{MessageId, Meta, MetaTooLong};
 pub use record::{Kind, NewRecord, Record, RecordRef};

@@ -211,6 +211,18 @@ impl Record {
         Meta::decode(extensions_of(&self.body, self.layout))
     }
 
+    /// The record as a publisher would hand it over, to be written again.
+    #[must_use]
+    pub fn as_new(&self) -> NewRecord<'_> {
+        NewRecord {
+            time: self.time,
+            subject: self.subject(),
+            headers: self.headers(),
+            payload: self.payload(),
+            meta: self.meta(),
+        }
+    }
+
     /// Bytes of memory that the content takes.
     #[must_use]
     pub fn content_bytes(&self) -> usize {

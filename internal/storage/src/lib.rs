@@ -1,3 +1,44 @@
-//! The channel log: segments, index, commit pipeline, recovery, compaction, offsets.
+//! The channel log: what was acknowledged stays, whatever dies next.
+//!
+//! ```text
+//!   append ──▶ commit pipeline ──write, sync──▶ segments          the truth
+//!                                                  ╰──▶ indexes, checkpoints, manifest   conveniences
+//! ```
+//!
+//! A [`Store`] is a data directory, a [`Channel`] one log in it, a [`Reader`] a position in that log.
+//! Files are reached through `pubsub_disk::Disk` only, time is an argument, and threads are somebody
+//! else's ([`Executor`]): so the simulator runs this very code and takes it apart at every step.
 
+mod channel;
+mod commit;
+mod config;
+mod contents;
+mod deletes;
+mod error;
 pub mod index;
+mod job;
+mod legacy;
+mod limits;
+mod manifest;
+mod positions;
+mod reader;
+mod recovery;
+mod report;
+mod roll;
+mod scan;
+mod sealed;
+mod store;
+mod tail;
+mod ticket;
+mod twin;
+mod walk;
+
+pub use channel::{Appended, BACKLOG_BYTES_MAX, Channel};
+pub use config::{ChannelConfig, Limits, RECORD_BYTES_MAX, StoreOptions};
+pub use error::{AppendError, ChannelError, CommitError, OpenError, PublishError, ReadError};
+pub use job::{Executor, Job};
+pub use positions::{Position, PositionFile};
+pub use reader::{Item, Reader};
+pub use report::Finding;
+pub use store::{LAYOUT_VERSION, LOCK_FILE, NodeInfo, Start, Store};
+pub use ticket::Ticket;

@@ -289,6 +289,36 @@ impl ActiveIndex {
             + chains
     }
 
+    pub(super) fn chains(&self) -> Option<&Chains> {
+        self.chains.as_deref()
+    }
+
+    pub(super) fn points(&self) -> impl Iterator<Item = Point> {
+        self.points.iter()
+    }
+
+    /// The slots below the last message's that have none.
+    pub(super) fn missing(&self) -> SlotSet {
+        let mut missing = SlotSet::new();
+        let mut next = 0;
+        for slot in self.slots.iter().flat_map(Chunked::iter) {
+            if slot > next {
+                missing.insert_range(next..=slot - 1);
+            }
+            next = slot + 1;
+        }
+        missing
+    }
+
+    pub(super) fn is_live(&self, at: u32) -> bool {
+        !self.deletes.contains(self.slot(at))
+    }
+
+    /// Slot of the message at a position.
+    pub(super) fn slot(&self, at: u32) -> u32 {
+        slot(self.slots.as_ref(), at)
+    }
+
     fn push_subject(&mut self, subject: &str) -> Result<(), TableFull> {
         if let Some(chains) = &mut self.chains {
             return chains.push(subject);
@@ -353,16 +383,8 @@ impl ActiveIndex {
         Span { first: self.seq(first), last: self.seq(last), count: u64::from(count) }
     }
 
-    fn is_live(&self, at: u32) -> bool {
-        !self.deletes.contains(self.slot(at))
-    }
-
     fn len(&self) -> u32 {
         u32::try_from(self.offsets.len()).expect("a segment holds fewer than 2^32 messages")
-    }
-
-    fn slot(&self, at: u32) -> u32 {
-        slot(self.slots.as_ref(), at)
     }
 
     fn seq(&self, at: u32) -> Seq {

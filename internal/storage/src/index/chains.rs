@@ -123,9 +123,10 @@ impl Chains {
         self.numbers.at(at as usize)
     }
 
-    /// The position that follows in the same subject; only ever asked below the subject's last.
-    pub(super) fn next_link(&self, at: u32) -> u32 {
-        self.next.at(at as usize)
+    /// The positions of a subject behind its first, deleted ones among them.
+    pub(super) fn behind_first(&self, summary: Summary) -> impl Iterator<Item = u32> {
+        let follow = move |&at: &u32| (at != summary.last).then(|| self.next.at(at as usize));
+        std::iter::successors(Some(summary.first), follow).skip(1)
     }
 
     /// The subjects and their numbers.

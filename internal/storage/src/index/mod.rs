@@ -13,21 +13,35 @@
 //! Messages are deleted by number, in a [`SlotSet`] beside the segment: an index file never changes.
 
 mod active;
+mod blocks;
+mod bloom;
+mod build;
 mod chains;
 mod chunked;
+mod cursor;
 mod error;
+mod format;
 #[cfg(test)]
 mod model;
 mod order;
 mod points;
+mod postings;
+mod sealed;
+#[cfg(test)]
+mod sealed_tests;
 mod slots;
+mod subjects;
 mod table;
 mod varint;
 
 use pubsub_types::{Filter, Seq, Timestamp};
 
 pub use active::{ActiveIndex, ActiveSubjects, PushError};
+pub use build::SealedIndexBuilder;
+pub use cursor::SealedSubjects;
 pub use error::IndexError;
+pub use format::{SegmentDigest, SegmentId};
+pub use sealed::{Matches, SealedIndex};
 pub use slots::{SlotSet, SlotSetError};
 
 /// Where in a segment to find a message.

@@ -1,0 +1,143 @@
+//! What was deleted, written down at each checkpoint, so that opening a channel reads it from one
+//! small file instead of from every segment.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use data_encoding::BASE64;
+use pubsub_disk::Disk;
+use serde::{Deserialize, Serialize};
+
+use crate::contents::Contents;
+use crate::index::SlotSet;
+use crate::recovery::Place;
+use crate::report::Finding;
+use crate::twin::{self, Twin};
+use crate::walk::{From, walk};
+
+/// File name, without `.a` and `.b`.
+const NAME: &str = "checkpoint";
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Checkpoint {
+    /// Every record up to this log index is counted in.
+    index: u64,
+    /// First sequence that was not trimmed.
+    first_seq: u64,
+    /// First sequence of each segment with deleted messages, and their set.
+    deleted: Vec<(u64, String)>,
+}
+
+/// Writes down what is deleted in the sealed segments. Nothing is written when there is nothing to
+/// say and never was.
+pub(crate) fn store(disk: &dyn Disk, dir: &Path, contents: &Contents) -> io::Result<()> {
+    let exists = twin::load(disk, dir, NAME)?.content.is_some();
+    if contents.deleted.is_empty() && !exists {
+        return Ok(());
+    }
+    let encode = |(first, set): (&u64, &Arc<SlotSet>)| (*first, BASE64.encode(&set.encode()));
+    let checkpoint = Checkpoint {
+        index: contents.active.info.first_index - 1,
+        first_seq: contents.first_seq,
+        deleted: contents.deleted.iter().map(encode).collect(),
+    };
+    let bytes = serde_json::to_vec(&checkpoint).map_err(io::Error::other)?;
+    Twin::open(disk, dir, NAME)?.0.store(&bytes)
+}
+
+/// Reads what was written down into `contents`; gives back the log index up to which it counts.
+///
+/// What happened between then and the active segment is read from the sealed segments; all of it,
+/// when what was written down is damaged.
+pub(crate) fn load(
+    place: Place<'_>,
+    contents: &mut Contents,
+    findings: &mut Vec<Finding>,
+) -> io::Result<u64> {
+    let loaded = twin::load(place.disk, place.dir, NAME)?;
+    let mut index = 0;
+    match loaded.content.as_deref().map(decode) {
+        Some(Some((checkpoint, sets))) => {
+            index = checkpoint.index;
+            install(contents, checkpoint.first_seq, sets);
+        }
+        Some(None) => findings.push(Finding::DeletesRebuilt),
+        None if loaded.damaged > 0 => findings.push(Finding::DeletesRebuilt),
+        None => (),
+    }
+    replay_sealed(place, contents, index)?;
+    Ok(index)
+}
+
+fn decode(bytes: &[u8]) -> Option<(Checkpoint, Vec<(u64, SlotSet)>)> {
+    let checkpoint: Checkpoint = serde_json::from_slice(bytes).ok()?;
+    let set = |(first, text): &(u64, String)| {
+        let bytes = BASE64.decode(text.as_bytes()).ok()?;
+        Some((*first, SlotSet::decode(&bytes).ok()?))
+    };
+    let sets = checkpoint.deleted.iter().map(set).collect::<Option<Vec<_>>>()?;
+    Some((checkpoint, sets))
+}
+
+fn install(contents: &mut Contents, first_seq: u64, sets: Vec<(u64, SlotSet)>) {
+    let known = |first: u64| contents.sealed.iter().any(|sealed| sealed.info.first_seq == first);
+    let sets: Vec<(u64, SlotSet)> = sets.into_iter().filter(|(first, _)| known(*first)).collect();
+    for (first, set) in sets {
+        contents.install_deleted(first, set);
+    }
+    contents.first_seq = contents.first_seq.max(first_seq);
+}
+
+/// Applies what sealed segments say happened after `index`.
+fn replay_sealed(place: Place<'_>, contents: &mut Contents, index: u64) -> io::Result<()> {
+    let behind: Vec<_> = contents
+        .sealed
+        .iter()
+        .filter(|sealed| sealed.info.controls > 0 && sealed.info.next_index > index + 1)
+        .cloned()
+        .collect();
+    for sealed in behind {
+        let info = &sealed.info;
+        let file = match sealed.file(place.disk, place.dir) {
+            Ok(file) => file,
+            // Already reported as missing; what it said is gone with it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let encoding = info.encoding(contents.log_id);
+        let from = From {
+            at: info.written.header_bytes(),
+            first_index: info.first_index,
+            first_seq: info.first_seq,
+        };
+        let walked = walk(&file, encoding, from, info.bytes)?;
+        sealed.close();
+        for (at, control) in walked.controls {
+            if at > index {
+                contents.apply_control(&control);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes a file away that a recorded command deleted: out of sight first, then gone.
+pub(crate) fn discard(disk: &dyn Disk, dir: &Path, file: &str) -> io::Result<()> {
+    let trash = dir.join("trash");
+    match disk.create_dir(&trash) {
+        Ok(()) => disk.sync_dir(dir)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+        Err(error) => return Err(error),
+    }
+    let aside = trash.join(file);
+    match disk.rename(&dir.join(file), &aside) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => {
+            disk.sync_dir(dir)?;
+            disk.sync_dir(&trash)?;
+            disk.remove_file(&aside)
+        }
+    }
+}

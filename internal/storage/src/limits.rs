@@ -1,0 +1,231 @@
+//! What a channel may hold, and what goes when it holds more.
+//!
+//! Limits on number and size are kept by the batch that would break them: what it displaces is named in
+//! the same batch, so nobody ever sees more than the limit. Limits on age are kept by the clock that
+//! housekeeping is told. Everything deleted is a record in the log: a rebuild deletes the same.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pubsub_envelope::control::{Control, Trim};
+use pubsub_envelope::{Kind, NewRecord};
+use pubsub_types::Timestamp;
+
+use crate::channel::{Channel, Pending};
+use crate::contents::{Contents, live_messages};
+use crate::deletes;
+use crate::sealed::Sealed;
+
+impl Channel {
+    /// Adds to the last batch of `work` what its messages displace.
+    pub(crate) fn enforce_limits(&self, work: &mut [Pending]) {
+        let limits = self.config.limits;
+        if limits.max_messages == 0 && limits.max_bytes == 0 {
+            return;
+        }
+        let entries = || work.iter().flat_map(|pending| pending.batch.entries());
+        let messages = || entries().filter(|entry| entry.kind == Kind::Message);
+        let more_messages = messages().count() as u64;
+        let more_bytes: u64 = messages().map(|entry| u64::from(entry.len)).sum();
+        let Some(time) = entries().last().map(|entry| entry.time) else { return };
+        let contents = self.contents.read();
+        let mut first = 0;
+        let mut why = "";
+        let excess = |have: u64, more: u64, max: u64| (have + more).saturating_sub(max);
+        if limits.max_messages > 0 {
+            let over = excess(contents.messages, more_messages, limits.max_messages);
+            if over > 0 {
+                (first, why) = (contents.after_oldest(over), "max_messages");
+            }
+        }
+        if limits.max_bytes > 0 {
+            let over = excess(contents.bytes, more_bytes, limits.max_bytes);
+            if over > 0 {
+                let enough = contents.after_oldest_bytes(over);
+                if enough > first {
+                    (first, why) = (enough, "max_bytes");
+                }
+            }
+        }
+        if first <= contents.first_seq {
+            return;
+        }
+        drop(contents);
+        let control = Control::Trim(Trim { first, why: why.into() });
+        let payload = control.payload();
+        let record = NewRecord { time, payload: &payload, ..NewRecord::default() };
+        if let Some(last) = work.last_mut() {
+            let pushed = last.batch.push_control(self.name.as_str(), control.kind(), &record);
+            debug_assert!(pushed.is_ok(), "a control record is small");
+        }
+        self.counters.limit_deletes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Deletes every message before `first`, as a recorded command. It is gone when the ticket says so.
+    pub fn trim(
+        self: &Arc<Self>,
+        first: pubsub_types::Seq,
+        why: &str,
+        now: Timestamp,
+    ) -> crate::Ticket {
+        let trim = Trim { first: first.get().min(self.last_seq() + 1), why: why.into() };
+        self.append_control(&Control::Trim(trim), now)
+    }
+
+    /// Deletes single messages, as a recorded command. They are gone when the ticket says so.
+    pub fn delete(
+        self: &Arc<Self>,
+        seqs: &[(pubsub_types::Seq, pubsub_types::Seq)],
+        now: Timestamp,
+    ) -> crate::Ticket {
+        let seqs = seqs.iter().map(|(first, last)| (first.get(), last.get())).collect();
+        let tombstone = pubsub_envelope::control::Tombstone { seqs };
+        self.append_control(&Control::Tombstone(tombstone), now)
+    }
+
+    /// Sequence before which everything is older than `oldest`; whole segments only, so that nothing
+    /// is read for it.
+    fn expired_before(&self, oldest: Timestamp) -> u64 {
+        let contents = self.contents.read();
+        let gone = contents
+            .sealed
+            .iter()
+            .take_while(|sealed| sealed.info.last_time < oldest)
+            .last()
+            .map_or(0, |sealed| sealed.info.next_seq);
+        let active = &contents.active;
+        let all_sealed = contents.sealed.last().is_none_or(|last| last.info.next_seq == gone);
+        if !all_sealed || active.messages == 0 {
+            return gone;
+        }
+        match active.index.locate_time(oldest) {
+            Some(location) => location.seq.get().max(gone),
+            None => contents.next_seq,
+        }
+    }
+
+    /// Applies limits that depend on time and on the number of files.
+    pub(crate) fn apply_age(self: &Arc<Self>, now: Timestamp) {
+        let limits = self.config.limits;
+        let mut first = 0;
+        let mut why = "";
+        if !limits.max_age.is_zero() {
+            (first, why) = (self.expired_before(now.minus(limits.max_age)), "max_age");
+        }
+        if limits.max_files > 0 {
+            let contents = self.contents.read();
+            let files = contents.sealed.len() + 1;
+            let over = files.saturating_sub(limits.max_files as usize);
+            let kept = contents
+                .sealed
+                .get(over)
+                .map_or(contents.active.info.first_seq, |sealed| sealed.info.first_seq);
+            if over > 0 && kept > first {
+                (first, why) = (kept, "max_files");
+            }
+        }
+        if first > self.first_seq()
+            && let Some(first) = pubsub_types::Seq::new(first)
+        {
+            tracing::info!(channel = %self.name, before = first.get(), why, "messages beyond a limit are deleted");
+            let _ticket = self.trim(first, why, now);
+        }
+    }
+
+    /// Deletes what every subscriber has consumed, once it is worth a whole segment: `consumed` is the
+    /// least of their positions.
+    pub fn compact_consumed(self: &Arc<Self>, consumed: u64, now: Timestamp) {
+        if self.config.keep_history || self.config.compaction_threshold_bytes == 0 {
+            return;
+        }
+        let first = {
+            let contents = self.contents.read();
+            let whole: Vec<_> = contents
+                .sealed
+                .iter()
+                .take_while(|sealed| sealed.info.next_seq <= consumed + 1)
+                .collect();
+            let bytes: u64 = whole.iter().map(|sealed| sealed.info.bytes).sum();
+            if bytes < self.config.compaction_threshold_bytes {
+                return;
+            }
+            whole.last().map_or(0, |sealed| sealed.info.next_seq)
+        };
+        if first > self.first_seq()
+            && let Some(first) = pubsub_types::Seq::new(first)
+        {
+            tracing::info!(channel = %self.name, before = first.get(), "messages consumed by every subscriber are deleted");
+            let _ticket = self.trim(first, "consumed", now);
+        }
+    }
+
+    /// Removes the files of deleted segments, and finishes the indexes of sealed ones.
+    pub(crate) fn housekeep(self: &Arc<Self>) {
+        if let Err(error) = self.remove_doomed() {
+            tracing::warn!(channel = %self.name, %error, "files of deleted segments were not removed; it is tried again");
+        }
+    }
+
+    fn remove_doomed(&self) -> io::Result<()> {
+        let doomed: Vec<Arc<Sealed>> = self.contents.read().doomed.clone();
+        if doomed.is_empty() {
+            return Ok(());
+        }
+        // First nobody names them any more, and the trim that deleted them is durable with that.
+        self.store_manifest(false)?;
+        for sealed in &doomed {
+            deletes::discard(&*self.disk, &self.dir, &sealed.info.file)?;
+            match self.disk.remove_file(&sealed.index_path(&self.dir)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => (),
+            }
+            sealed.close();
+        }
+        let gone = |sealed: &Arc<Sealed>| doomed.iter().any(|done| Arc::ptr_eq(done, sealed));
+        self.contents.write().doomed.retain(|sealed| !gone(sealed));
+        Ok(())
+    }
+}
+
+impl Contents {
+    /// Sequence after the `count` oldest messages; the end when there are fewer.
+    fn after_oldest(&self, mut count: u64) -> u64 {
+        for sealed in &self.sealed {
+            let deleted = self.deleted_in(sealed.info.first_seq);
+            let live = live_messages(&sealed.info, deleted);
+            if count > live {
+                count -= live;
+                continue;
+            }
+            let mut at = 0;
+            for _ in 0..count {
+                at = deleted.map_or(Some(at), |set| set.next_live(at)).unwrap_or(u32::MAX) + 1;
+            }
+            return sealed.info.first_seq + u64::from(at);
+        }
+        let deleted = self.active.index.deletes();
+        let mut at = 0;
+        for _ in 0..count {
+            at = deleted.next_live(at).unwrap_or(u32::MAX - 1) + 1;
+        }
+        (self.active.info.first_seq + u64::from(at)).min(self.next_seq + count)
+    }
+
+    /// Sequence after the oldest messages that together have `bytes` bytes.
+    fn after_oldest_bytes(&self, mut bytes: u64) -> u64 {
+        let mut count = 0;
+        for sealed in &self.sealed {
+            let live = live_messages(&sealed.info, self.deleted_in(sealed.info.first_seq));
+            let size = sealed.info.bytes_of(live);
+            if bytes > size {
+                bytes -= size;
+                count += live;
+                continue;
+            }
+            return self.after_oldest(count + bytes.div_ceil(sealed.info.bytes_of(1).max(1)));
+        }
+        let average = (self.active.end / self.active.messages.max(1)).max(1);
+        self.after_oldest(count + bytes.div_ceil(average))
+    }
+}

@@ -1,0 +1,598 @@
+//! Opens a channel: from its manifest and one pass over what was still growing, or, when the manifest
+//! is gone, from the segments alone.
+//!
+//! ```text
+//!   sealed ─ sealed ─ sealed │ active ▒▒▒▒
+//!   not read: the manifest   │ read    ╰─ above everything known to be durable: torn, copied aside, cut
+//!   says what is in them     │            below it: damage, kept, reported, stepped over
+//! ```
+//!
+//! A write that was never acknowledged may be found here or not. One that was, is: nothing below the
+//! durable mark is ever cut, and sequences below it are never given out again.
+
+use std::io::{self, IoSlice};
+use std::path::Path;
+use std::sync::Arc;
+
+use pubsub_disk::{Disk, EntryKind, File, Open};
+use pubsub_envelope::binary::{self, SEGMENT_HEADER_BYTES, SegmentHeader};
+use pubsub_envelope::control::Control;
+use pubsub_envelope::jsonl;
+use pubsub_types::{ChannelName, Format, Timestamp};
+use uuid::Uuid;
+
+use crate::config::ChannelConfig;
+use crate::contents::{Active, Contents, Mark, seq};
+use crate::deletes;
+use crate::error::ChannelError;
+use crate::manifest::{
+    self, ActiveInfo, Manifest, ManifestFile, Read, SegmentInfo, Written, parse_segment_file,
+};
+use crate::report::Finding;
+use crate::sealed::Sealed;
+use crate::tail::Tail;
+use crate::walk::{Damage, From, Walked, walk};
+
+/// Where a channel's files are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    pub(crate) dir: &'a Path,
+    pub(crate) name: &'a ChannelName,
+}
+
+/// An opened channel.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) manifest: Manifest,
+    pub(crate) file: ManifestFile,
+    pub(crate) contents: Contents,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Opens the channel whose directory exists, making what is missing.
+///
+/// `log_id` is used when the channel has no identity yet.
+pub(crate) fn recover(
+    place: Place<'_>,
+    config: ChannelConfig,
+    log_id: Uuid,
+    now: Timestamp,
+) -> Result<Recovered, ChannelError> {
+    let io = |what| move |source| ChannelError::Io { channel: place.name.clone(), what, source };
+    let (mut file, read) =
+        ManifestFile::open(place.disk, place.dir).map_err(io("open the manifest"))?;
+    let mut recovery = Recovery { place, findings: Vec::new(), segments: Vec::new() };
+    let on_disk = recovery.list().map_err(io("list the segments"))?;
+    let mut manifest = match read {
+        Read::Whole(manifest) => {
+            let mut manifest = *manifest;
+            manifest.config = config;
+            manifest
+        }
+        Read::Version(found) => {
+            return Err(ChannelError::Version {
+                channel: place.name.clone(),
+                found,
+                known: manifest::VERSION,
+            });
+        }
+        Read::Absent | Read::Damaged => {
+            let known = recovery.identity(&on_disk).map_err(io("read the segments"))?;
+            if !on_disk.is_empty() {
+                recovery.findings.push(Finding::ManifestRebuilt);
+            }
+            Manifest::new(place.name.clone(), known.unwrap_or(log_id), config)
+        }
+    };
+    recovery.gather(&manifest, on_disk).map_err(io("read the segments"))?;
+    let clean = manifest.clean;
+    let contents =
+        recovery.assemble(&mut manifest, now).map_err(io("recover the newest segment"))?;
+    if !clean {
+        manifest.begin_epoch(contents.next_seq);
+    }
+    describe(&mut manifest, &contents);
+    manifest.clean = false;
+    file.store(&manifest).map_err(io("write the manifest"))?;
+    Ok(Recovered { manifest, file, contents, findings: recovery.findings })
+}
+
+/// Brings the manifest up to what the channel holds.
+pub(crate) fn describe(manifest: &mut Manifest, contents: &Contents) {
+    manifest.sealed = contents.sealed.iter().map(|sealed| sealed.info.clone()).collect();
+    manifest.active = Some(contents.active.info.clone());
+    manifest.durable_index = contents.active.durable.next_index - 1;
+    manifest.last_seq = contents.active.durable.next_seq - 1;
+    manifest.first_seq = contents.first_seq;
+}
+
+struct Recovery<'a> {
+    place: Place<'a>,
+    findings: Vec<Finding>,
+    segments: Vec<Candidate>,
+}
+
+/// A segment, as far as it is known.
+struct Candidate {
+    file: String,
+    len: Option<u64>,
+    /// What the manifest says of it, if it was sealed.
+    sealed: Option<SegmentInfo>,
+    written: Written,
+    first_index: u64,
+    /// Sequence of its first message, where something says so.
+    first_seq: Option<u64>,
+}
+
+struct OnDisk {
+    file: String,
+    number: u64,
+    format: Format,
+    len: u64,
+}
+
+impl Recovery<'_> {
+    fn open(&self, file: &str, how: Open) -> io::Result<Arc<dyn File>> {
+        self.place.disk.open(&self.place.dir.join(file), how)
+    }
+
+    fn list(&self) -> io::Result<Vec<OnDisk>> {
+        let entries = self.place.disk.list(self.place.dir)?;
+        let segment = |entry: &pubsub_disk::Entry| {
+            let (number, format) = parse_segment_file(&entry.name)?;
+            let file = entry.name.clone();
+            Some(OnDisk { file, number, format, len: entry.len })
+        };
+        let mut on_disk: Vec<OnDisk> = entries
+            .iter()
+            .filter(|entry| entry.kind == EntryKind::File)
+            .filter_map(segment)
+            .collect();
+        on_disk.sort_by_key(|segment| segment.number);
+        Ok(on_disk)
+    }
+
+    /// The identity of the log, as its binary segments tell it.
+    fn identity(&self, on_disk: &[OnDisk]) -> io::Result<Option<Uuid>> {
+        for segment in on_disk.iter().filter(|segment| segment.format == Format::Binary) {
+            if let Some(header) = self.header(&segment.file)? {
+                return Ok(Some(Uuid::from_u128(header.log_id)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn header(&self, file: &str) -> io::Result<Option<SegmentHeader>> {
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
+        let got = self.open(file, Open::Read)?.read_at(&mut bytes, 0)?;
+        Ok(SegmentHeader::decode(&bytes[..got]))
+    }
+
+    /// Joins what the manifest says with what is there.
+    fn gather(&mut self, manifest: &Manifest, on_disk: Vec<OnDisk>) -> io::Result<()> {
+        let len_of = |file: &str| {
+            on_disk.iter().find(|segment| segment.file == file).map(|segment| segment.len)
+        };
+        for info in &manifest.sealed {
+            self.segments.push(Candidate {
+                file: info.file.clone(),
+                len: len_of(&info.file),
+                written: info.written,
+                first_index: info.first_index,
+                first_seq: Some(info.first_seq),
+                sealed: Some(info.clone()),
+            });
+        }
+        if let Some(active) = &manifest.active {
+            self.segments.push(Candidate {
+                file: active.file.clone(),
+                len: len_of(&active.file),
+                written: active.written,
+                first_index: active.first_index,
+                first_seq: Some(active.first_seq),
+                sealed: None,
+            });
+        }
+        for segment in on_disk {
+            if self.segments.iter().any(|known| known.file == segment.file) {
+                continue;
+            }
+            let candidate = self.unlisted(segment)?;
+            self.segments.push(candidate);
+        }
+        self.segments.sort_by_key(|segment| segment.first_index);
+        self.discard_trimmed(manifest)
+    }
+
+    fn unlisted(&self, segment: OnDisk) -> io::Result<Candidate> {
+        let mut candidate = Candidate {
+            len: Some(segment.len),
+            sealed: None,
+            written: segment.format.into(),
+            first_index: segment.number,
+            first_seq: None,
+            file: segment.file,
+        };
+        if segment.format == Format::Binary {
+            candidate.first_seq = self.header(&candidate.file)?.map(|header| header.first_seq);
+        } else if self.is_legacy(&candidate.file, segment.len)? {
+            candidate.written = Written::Legacy;
+            // Its name is a byte offset from 0; log indexes start at 1.
+            candidate.first_index = segment.number + 1;
+        }
+        Ok(candidate)
+    }
+
+    /// Whether the predecessor wrote the file: its first whole line has no checksum, and parses.
+    fn is_legacy(&self, file: &str, len: u64) -> io::Result<bool> {
+        let mut bytes = vec![0; usize::try_from(len.min(1 << 20)).unwrap_or(1 << 20)];
+        let got = self.open(file, Open::Read)?.read_at(&mut bytes, 0)?;
+        let Some(line) = bytes[..got].split(|byte| *byte == b'\n').next() else {
+            return Ok(false);
+        };
+        Ok(jsonl::verified(line).is_none() && jsonl::decode_legacy_line(line, 1).is_ok())
+    }
+
+    /// Takes out what a recorded command deleted before its files were gone.
+    fn discard_trimmed(&mut self, manifest: &Manifest) -> io::Result<()> {
+        let Some(oldest) =
+            manifest.sealed.first().map(|info| (info.first_index, info.first_seq)).or_else(|| {
+                manifest.active.as_ref().map(|info| (info.first_index, info.first_seq))
+            })
+        else {
+            return Ok(());
+        };
+        // The manifest names no segment before the oldest, and its own first message is not before
+        // the first that was kept: what lies before it was trimmed.
+        if oldest.1 > manifest.first_seq {
+            return Ok(());
+        }
+        let trimmed = self.segments.partition_point(|segment| segment.first_index < oldest.0);
+        for segment in self.segments.drain(..trimmed) {
+            deletes::discard(self.place.disk, self.place.dir, &segment.file)?;
+        }
+        Ok(())
+    }
+
+    fn assemble(&mut self, manifest: &mut Manifest, now: Timestamp) -> io::Result<Contents> {
+        let mut sealed = Vec::new();
+        let mut controls = Vec::new();
+        let mut next = Mark { end: 0, next_index: 1, next_seq: 1 };
+        let segments = std::mem::take(&mut self.segments);
+        let newest = segments.len().saturating_sub(1);
+        let mut active = None;
+        for (nth, segment) in segments.into_iter().enumerate() {
+            if let Some(info) = &segment.sealed {
+                next.next_index = next.next_index.max(info.next_index);
+                next.next_seq = next.next_seq.max(info.next_seq);
+                self.check_sealed(info, segment.len);
+                sealed.push(Sealed::new(info.clone()));
+                continue;
+            }
+            let Some(len) = segment.len else { continue };
+            let scanned = self.scan(manifest, &segment, len, next, nth == newest)?;
+            next.next_index = next.next_index.max(scanned.walked.next_index);
+            next.next_seq = next.next_seq.max(scanned.walked.next_seq);
+            controls.extend(scanned.walked.controls.iter().cloned());
+            if nth == newest && segment.written != Written::Legacy {
+                active = Some((segment, scanned));
+            } else {
+                sealed.push(self.seal_scanned(&segment, scanned));
+            }
+        }
+        self.mend_end(manifest, &mut next);
+        let active = match active {
+            Some((segment, scanned)) => Self::resume(manifest.log_id, &segment, scanned)?,
+            None => self.begin(manifest, next, now)?,
+        };
+        let mut contents = Contents {
+            log_id: manifest.log_id,
+            messages: sealed.iter().map(|sealed| sealed.info.messages).sum::<u64>()
+                + active.messages,
+            bytes: sealed.iter().map(|sealed| sealed.info.bytes).sum::<u64>() + active.end,
+            sealed,
+            active,
+            deleted: std::collections::BTreeMap::new(),
+            first_seq: 1,
+            next_seq: next.next_seq,
+            next_index: next.next_index,
+            tail: Tail::default(),
+            doomed: Vec::new(),
+        };
+        let applied = deletes::load(self.place, &mut contents, &mut self.findings)?;
+        for (index, control) in controls {
+            if index > applied {
+                contents.apply_control(&control);
+            }
+        }
+        if manifest.first_seq > contents.first_seq {
+            let first = manifest.first_seq;
+            let why = "".into();
+            contents.apply_control(&Control::Trim(pubsub_envelope::control::Trim { first, why }));
+        }
+        // Everything that was read is made durable before anything is built on it.
+        contents.active.file.sync()?;
+        contents.active.durable = contents.mark();
+        Ok(contents)
+    }
+
+    fn check_sealed(&mut self, info: &SegmentInfo, len: Option<u64>) {
+        match len {
+            None if info.next_seq > info.first_seq => {
+                self.findings.push(Finding::MissingSegment {
+                    file: info.file.clone(),
+                    first: info.first_seq,
+                    last: info.next_seq - 1,
+                });
+            }
+            Some(len) if len < info.bytes => self.findings.push(Finding::Damaged {
+                file: info.file.clone(),
+                at: len,
+                bytes: info.bytes - len,
+            }),
+            None | Some(_) => (),
+        }
+    }
+
+    /// Passes over a segment that the manifest does not describe, and cuts its torn end.
+    fn scan(
+        &mut self,
+        manifest: &Manifest,
+        segment: &Candidate,
+        len: u64,
+        next: Mark,
+        newest: bool,
+    ) -> io::Result<Scanned> {
+        let file = self.open(&segment.file, Open::Write)?;
+        let first_seq = segment.first_seq.unwrap_or(next.next_seq);
+        let log_id = manifest.log_id;
+        let encoding = manifest::encoding(segment.written, log_id, segment.first_index, first_seq);
+        let at = segment.written.header_bytes();
+        let from = From { at, first_index: segment.first_index, first_seq };
+        let mut walked = walk(&file, encoding, from, len.max(at))?;
+        if segment.written == Written::Legacy {
+            walked.next_index = segment.first_index + len;
+        }
+        let durable_index = walked.durable_index.max(manifest.durable_index);
+        if newest && let Some(cut) = torn_at(segment.written, &walked, durable_index) {
+            self.quarantine(&segment.file, &*file, cut, len)?;
+            file.set_len(cut)?;
+            file.sync()?;
+            self.findings.push(Finding::TornTail {
+                file: segment.file.clone(),
+                at: cut,
+                bytes: len - cut,
+            });
+            walked = walk(&file, encoding, from, cut.max(at))?;
+        }
+        for damage in &walked.damage {
+            self.findings.push(Finding::Damaged {
+                file: segment.file.clone(),
+                at: damage.at,
+                bytes: damage.len,
+            });
+        }
+        Ok(Scanned { file, first_seq, walked })
+    }
+
+    /// Copies the end of a file aside before it is cut.
+    fn quarantine(&self, name: &str, file: &dyn File, at: u64, len: u64) -> io::Result<()> {
+        let dir = self.place.dir.join("quarantine");
+        match self.place.disk.create_dir(&dir) {
+            Ok(()) => self.place.disk.sync_dir(self.place.dir)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+            Err(error) => return Err(error),
+        }
+        // A crash here leaves a copy behind, and the next opening makes another.
+        let mut copy = None;
+        for attempt in 0..1000 {
+            let path = dir.join(format!("{name}.{at}.{attempt}"));
+            match self.place.disk.open(&path, Open::Create) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+                other => {
+                    copy = Some(other?);
+                    break;
+                }
+            }
+        }
+        let Some(copy) = copy else {
+            return Err(io::Error::other("quarantine holds a thousand copies of this place"));
+        };
+        let mut done = at;
+        while done < len {
+            let want = usize::try_from((len - done).min(1 << 20)).unwrap_or(1 << 20);
+            let mut block = vec![0; want];
+            let got = file.read_at(&mut block, done)?;
+            if got == 0 {
+                break;
+            }
+            copy.write_at(&[IoSlice::new(&block[..got])], done - at)?;
+            done += got as u64;
+        }
+        copy.sync()?;
+        self.place.disk.sync_dir(&dir)
+    }
+
+    /// Moves the end of the log up to what was once durable, should the files fall short of it.
+    fn mend_end(&mut self, manifest: &Manifest, next: &mut Mark) {
+        next.next_index = next.next_index.max(manifest.durable_index + 1);
+        if manifest.last_seq >= next.next_seq {
+            self.findings.push(Finding::Lost { first: next.next_seq, last: manifest.last_seq });
+            next.next_seq = manifest.last_seq + 1;
+        }
+    }
+
+    fn seal_scanned(&mut self, segment: &Candidate, scanned: Scanned) -> Arc<Sealed> {
+        let walked = scanned.walked;
+        if segment.written == Written::Legacy {
+            self.converted(walked.messages);
+        } else {
+            self.findings.push(Finding::Adopted { file: segment.file.clone() });
+        }
+        let info = SegmentInfo {
+            file: segment.file.clone(),
+            written: segment.written,
+            first_index: segment.first_index,
+            next_index: walked.next_index,
+            first_seq: scanned.first_seq,
+            next_seq: walked.next_seq,
+            bytes: walked.end,
+            messages: walked.messages,
+            first_time: walked.first_time,
+            last_time: walked.last_time,
+            suspect: !walked.damage.is_empty(),
+            next_expiry: walked.next_expiry,
+            controls: walked.controls.len() as u64,
+        };
+        Sealed::with(info, scanned.file, walked.index)
+    }
+
+    fn converted(&mut self, more: u64) {
+        for finding in &mut self.findings {
+            if let Finding::Converted { files, messages } = finding {
+                *files += 1;
+                *messages += more;
+                return;
+            }
+        }
+        self.findings.push(Finding::Converted { files: 1, messages: more });
+    }
+
+    /// Goes on with the segment that was active.
+    fn resume(log_id: Uuid, segment: &Candidate, scanned: Scanned) -> io::Result<Active> {
+        let Scanned { file, first_seq, walked } = scanned;
+        let mut end = walked.end;
+        match segment.written {
+            Written::Binary => {
+                let mut bytes = [0; SEGMENT_HEADER_BYTES];
+                let got = file.read_at(&mut bytes, 0)?;
+                if SegmentHeader::decode(&bytes[..got]).is_none() {
+                    // Lost with the crash that left it empty, or damaged since: the manifest knows
+                    // all that it says, and a log without a manifest is known by it.
+                    let header = SegmentHeader {
+                        log_id: log_id.as_u128(),
+                        first_index: segment.first_index,
+                        first_seq,
+                        created: Timestamp(0),
+                    };
+                    file.write_at(&[IoSlice::new(&header.encode())], 0)?;
+                }
+                end = end.next_multiple_of(binary::ALIGNMENT as u64);
+            }
+            Written::Jsonl => {
+                let at_end = |damage: &Damage| damage.at + damage.len >= walked.end;
+                if walked.damage.last().is_some_and(at_end) {
+                    // Damage at the end that was durable once stays; the next line must not join it.
+                    file.write_at(&[IoSlice::new(b"\n")], end)?;
+                    end += 1;
+                }
+            }
+            Written::Legacy => (),
+        }
+        Ok(Active {
+            info: ActiveInfo {
+                file: segment.file.clone(),
+                written: segment.written,
+                first_index: segment.first_index,
+                first_seq,
+            },
+            file,
+            end,
+            previous: walked.previous,
+            messages: walked.messages,
+            first_time: walked.first_time,
+            last_time: walked.last_time,
+            next_expiry: walked.next_expiry,
+            controls: walked.controls.len() as u64,
+            damaged: !walked.damage.is_empty(),
+            index: walked.index,
+            durable: Mark::default(),
+        })
+    }
+
+    fn begin(&self, manifest: &Manifest, next: Mark, now: Timestamp) -> io::Result<Active> {
+        begin_segment(self.place, manifest.log_id, manifest.config.format, next, now)
+    }
+}
+
+struct Scanned {
+    file: Arc<dyn File>,
+    first_seq: u64,
+    walked: Walked,
+}
+
+/// Where the torn end of a segment starts, if it has one.
+fn torn_at(written: Written, walked: &Walked, durable_index: u64) -> Option<u64> {
+    let above = |damage: &&Damage| damage.index > durable_index;
+    match written {
+        // The first damage above the durable mark: whatever follows was not durable either.
+        Written::Binary => walked.damage.iter().find(above).map(|damage| damage.at),
+        // Lines behind damage are whole and stay; only what nothing follows is torn.
+        Written::Jsonl | Written::Legacy => {
+            let ends = |damage: &&Damage| damage.at + damage.len >= walked.end;
+            // Adjacent bad lines are one torn end.
+            let mut torn = walked.damage.last().filter(ends).filter(above)?.at;
+            for damage in walked.damage.iter().rev().filter(above) {
+                if damage.at + damage.len == torn {
+                    torn = damage.at;
+                }
+            }
+            Some(torn)
+        }
+    }
+}
+
+/// Makes a new active segment, durable with its name before anything is written to it.
+pub(crate) fn begin_segment(
+    place: Place<'_>,
+    log_id: Uuid,
+    format: Format,
+    next: Mark,
+    now: Timestamp,
+) -> io::Result<Active> {
+    let file_name = manifest::segment_file(format, next.next_index);
+    let path = place.dir.join(&file_name);
+    let file = match place.disk.open(&path, Open::Create) {
+        // Left by an earlier attempt that got no further: nothing was written to it, or the log
+        // would not be at this index.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let file = place.disk.open(&path, Open::Write)?;
+            file.set_len(0)?;
+            file
+        }
+        other => other?,
+    };
+    let mut end = 0;
+    if format == Format::Binary {
+        let header = SegmentHeader {
+            log_id: log_id.as_u128(),
+            first_index: next.next_index,
+            first_seq: next.next_seq,
+            created: now,
+        };
+        file.write_at(&[IoSlice::new(&header.encode())], 0)?;
+        end = SEGMENT_HEADER_BYTES as u64;
+    }
+    file.sync()?;
+    place.disk.sync_dir(place.dir)?;
+    Ok(Active {
+        info: ActiveInfo {
+            file: file_name,
+            written: format.into(),
+            first_index: next.next_index,
+            first_seq: next.next_seq,
+        },
+        file,
+        index: crate::index::ActiveIndex::new(seq(next.next_seq)),
+        end,
+        previous: 0,
+        messages: 0,
+        first_time: Timestamp(0),
+        last_time: Timestamp(0),
+        next_expiry: 0,
+        controls: 0,
+        damaged: false,
+        durable: Mark { end, ..next },
+    })
+}

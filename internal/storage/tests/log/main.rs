@@ -1,0 +1,162 @@
+//! The log keeps what it acknowledged, in order, through its public face.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pubsub_disk::{Disk, FileDisk};
+use pubsub_envelope::NewRecord;
+use pubsub_storage::{Channel, ChannelConfig, Executor, Item, Job, Start, Store, StoreOptions};
+use pubsub_types::{ChannelName, Format, Seq, SubscriberId, SyncPolicy, Timestamp};
+use uuid::Uuid;
+
+/// Runs jobs when asked, on the thread that asks.
+#[derive(Default)]
+struct Queue(Mutex<VecDeque<Job>>);
+
+impl Executor for Queue {
+    fn submit(&self, job: Job) {
+        self.0.lock().push_back(job);
+    }
+}
+
+impl Queue {
+    fn run_all(&self) {
+        loop {
+            let Some(job) = self.0.lock().pop_front() else { break };
+            job.run();
+        }
+    }
+}
+
+struct World {
+    dir: tempfile::TempDir,
+    queue: Arc<Queue>,
+    store: Arc<Store>,
+}
+
+fn options(format: Format, sync: SyncPolicy) -> StoreOptions {
+    let defaults = ChannelConfig { format, sync, segment_bytes: 4096, ..ChannelConfig::default() };
+    StoreOptions { defaults, ..StoreOptions::default() }
+}
+
+impl World {
+    fn new(options: StoreOptions) -> Self {
+        Self::at(tempfile::tempdir().unwrap(), options)
+    }
+
+    fn at(dir: tempfile::TempDir, options: StoreOptions) -> Self {
+        let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(dir.path()).unwrap());
+        let queue = Arc::new(Queue::default());
+        let store = Store::open(disk, queue.clone(), options, Uuid::from_u128(1)).unwrap();
+        Self { dir, queue, store }
+    }
+
+    fn reopen(self, options: StoreOptions) -> Self {
+        let Self { dir, queue, store } = self;
+        drop((queue, store));
+        Self::at(dir, options)
+    }
+
+    fn channel(&self) -> Arc<Channel> {
+        self.store.open_or_create(&ChannelName::new("orders").unwrap(), Timestamp(1)).unwrap()
+    }
+
+    fn publish(&self, payload: &str) -> u64 {
+        let record =
+            NewRecord { time: Timestamp(1), payload: payload.as_bytes(), ..NewRecord::default() };
+        let appended = self.channel().append(&[record]).unwrap();
+        self.queue.run_all();
+        appended.ticket.wait().unwrap();
+        appended.last.get()
+    }
+}
+
+fn payloads(channel: &Arc<Channel>, after: u64) -> Vec<(u64, String)> {
+    let mut reader = channel.reader(after);
+    let mut found = Vec::new();
+    loop {
+        let items = reader.read(7, 1000).unwrap();
+        if items.is_empty() {
+            return found;
+        }
+        for item in items {
+            match item {
+                Item::Record(record) => {
+                    let payload = String::from_utf8(record.payload().to_vec()).unwrap();
+                    found.push((record.seq, payload));
+                }
+                Item::Gap { first, last } => panic!("messages {first} to {last} are missing"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_acknowledged_is_read_in_order_before_and_after_a_restart() {
+    for format in [Format::Jsonl, Format::Binary] {
+        for sync in [SyncPolicy::None, SyncPolicy::Periodic, SyncPolicy::Always] {
+            let mut world = World::new(options(format, sync));
+            let expected: Vec<(u64, String)> =
+                (1..=200).map(|seq| (seq, format!("{{\"n\":{seq}}}"))).collect();
+            for (seq, payload) in &expected {
+                assert_eq!(world.publish(payload), *seq);
+            }
+            assert_eq!(payloads(&world.channel(), 0), expected);
+            world = world.reopen(options(format, sync));
+            assert_eq!(payloads(&world.channel(), 0), expected);
+            assert_eq!(payloads(&world.channel(), 150), expected[150..]);
+            assert_eq!(world.publish("201"), 201);
+            world.store.close().unwrap();
+            world = world.reopen(options(format, sync));
+            assert_eq!(world.channel().findings(), []);
+            assert_eq!(world.channel().last_seq(), 201);
+            let record = world.channel().get(Seq::new(77).unwrap()).unwrap();
+            assert_eq!(record.payload(), b"{\"n\":77}");
+        }
+    }
+}
+
+#[test]
+fn a_channel_changes_its_format_at_the_next_segment_and_stays_one_log() {
+    let mut world = World::new(options(Format::Jsonl, SyncPolicy::Periodic));
+    (1..=50).for_each(|nth| assert_eq!(world.publish(&nth.to_string()), nth));
+    world = world.reopen(options(Format::Binary, SyncPolicy::Periodic));
+    (51..=100).for_each(|nth| assert_eq!(world.publish(&nth.to_string()), nth));
+    let expected: Vec<(u64, String)> = (1..=100).map(|seq| (seq, seq.to_string())).collect();
+    assert_eq!(payloads(&world.channel(), 0), expected);
+    world = world.reopen(options(Format::Jsonl, SyncPolicy::Always));
+    assert_eq!(payloads(&world.channel(), 0), expected);
+}
+
+#[test]
+fn a_subscriber_goes_on_where_it_was() {
+    let mut world = World::new(options(Format::Jsonl, SyncPolicy::Periodic));
+    (1..=10).for_each(|nth| assert_eq!(world.publish(&nth.to_string()), nth));
+    let id = SubscriberId::new("billing").unwrap();
+    let position = world.store.subscriber(&world.channel(), &id, Start::FromStart).unwrap();
+    assert_eq!(position.seq(), 0);
+    position.set(4);
+    position.write().unwrap();
+    drop(position);
+    world = world.reopen(options(Format::Jsonl, SyncPolicy::Periodic));
+    let position = world.store.subscriber(&world.channel(), &id, Start::New).unwrap();
+    assert_eq!(position.seq(), 4);
+    let new = SubscriberId::new("audit").unwrap();
+    assert_eq!(world.store.subscriber(&world.channel(), &new, Start::New).unwrap().seq(), 10);
+}
+
+#[test]
+fn only_so_many_messages_are_kept_where_there_is_a_limit() {
+    let mut limited = options(Format::Binary, SyncPolicy::Periodic);
+    limited.defaults.limits.max_messages = 5;
+    let mut world = World::new(limited.clone());
+    for nth in 1..=300 {
+        world.publish(&nth.to_string());
+        let kept = payloads(&world.channel(), 0);
+        assert_eq!(kept.len() as u64, nth.min(5), "after {nth}");
+        assert_eq!(kept.last().unwrap().0, nth);
+    }
+    world = world.reopen(limited);
+    assert_eq!(payloads(&world.channel(), 0).first().unwrap().0, 296);
+}
