@@ -101,8 +101,11 @@ impl<'a> Entries<'a> {
         let prefix = self.wanted.filter.literal_prefix();
         while let Some(entry) = scan.next(self.index)? {
             let subject = scan.subject(self.index)?;
-            if subject > prefix && !subject.starts_with(prefix) {
-                break;
+            if !subject.starts_with(prefix) {
+                if subject > prefix {
+                    break;
+                }
+                continue;
             }
             if self.after.as_deref() < Some(subject) && self.wanted.matches(subject) {
                 subject.clone_into(&mut self.subject);
