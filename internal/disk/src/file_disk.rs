@@ -276,15 +276,29 @@ fn make_dir(path: &Path) -> io::Result<()> {
     let above = path.parent().unwrap_or_else(|| Path::new(""));
     match rustix::fs::mkdir(path, DIR_MODE) {
         Ok(()) => open_dir(above)?.sync_all(),
-        // Whoever made it may have died before its name was durable. Who may not read the directory
-        // above did not make it.
-        Err(Errno::EXIST) => open_dir(above).map_or(Ok(()), |dir| dir.sync_all()),
+        Err(Errno::EXIST) => sync_if_possible(above),
         Err(Errno::NOENT) if !above.as_os_str().is_empty() => {
             make_dir(above)?;
             rustix::fs::mkdir(path, DIR_MODE)?;
             open_dir(above)?.sync_all()
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes an existing directory's name durable: whoever made it may have died before that.
+///
+/// Not where the directory above may not be read, is read-only or cannot be synced: then it was made
+/// by someone else, who saw to that.
+fn sync_if_possible(above: &Path) -> io::Result<()> {
+    match open_dir(above).and_then(|dir| dir.sync_all()) {
+        Err(error) => match error.kind() {
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::InvalidInput => Ok(()),
+            _ => Err(error),
+        },
+        Ok(()) => Ok(()),
     }
 }
 

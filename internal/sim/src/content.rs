@@ -17,13 +17,14 @@ use std::sync::Arc;
 use crate::Rng;
 use crate::fate::Fates;
 use crate::fault::{Corruption, Loss};
+use crate::pages::Pages;
 use crate::ranges::Ranges;
 
 /// The content of one file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
-    cache: Arc<Vec<u8>>,
-    durable: Arc<Vec<u8>>,
+    cache: Pages,
+    durable: Pages,
     /// In the order they were made, which is also the order in which those that survive apply.
     pending: Vec<Change>,
     /// Parts of the cache that were never written and so take no room.
@@ -42,15 +43,15 @@ enum Change {
 impl Content {
     /// A file that was always there.
     pub(crate) fn planted(bytes: &[u8]) -> Self {
-        let bytes = Arc::new(bytes.to_vec());
-        Self { cache: Arc::clone(&bytes), durable: bytes, ..Self::default() }
+        let pages = Pages::from(bytes);
+        Self { cache: pages.clone(), durable: pages, ..Self::default() }
     }
 
-    pub(crate) fn cache(&self) -> &Arc<Vec<u8>> {
+    pub(crate) fn cache(&self) -> &Pages {
         &self.cache
     }
 
-    pub(crate) fn durable(&self) -> &Arc<Vec<u8>> {
+    pub(crate) fn durable(&self) -> &Pages {
         &self.durable
     }
 
@@ -61,13 +62,8 @@ impl Content {
 
     /// Reads, or `None` when there is a bad sector in between.
     pub(crate) fn read(&self, buf: &mut [u8], at: usize) -> Option<usize> {
-        let end = self.cache.len().min(at.saturating_add(buf.len()));
-        let Some(bytes) = self.cache.get(at..end) else { return Some(0) };
-        if self.unreadable.overlap(&(at..end)) > 0 {
-            return None;
-        }
-        buf[..bytes.len()].copy_from_slice(bytes);
-        Some(bytes.len())
+        let read = at..at.saturating_add(buf.len());
+        (self.unreadable.overlap(&read) == 0).then(|| self.cache.read(buf, at))
     }
 
     /// How many of `len` bytes at `at` find a place when there are `room` bytes left.
@@ -96,7 +92,7 @@ impl Content {
         self.holes.insert(self.cache.len()..at.max(self.cache.len()));
         self.holes.remove(written.clone());
         self.unreadable.remove(written);
-        put(Arc::make_mut(&mut self.cache), at, &bytes);
+        self.cache.put(at, &bytes);
         self.pending.push(Change::Write { at, bytes });
     }
 
@@ -105,7 +101,7 @@ impl Content {
         self.holes.insert(old..len.max(old));
         self.holes.remove(len..old.max(len));
         self.unreadable.remove(len..usize::MAX);
-        Arc::make_mut(&mut self.cache).resize(len, 0);
+        self.cache.resize(len);
         self.pending.push(Change::SetLen(len));
     }
 
@@ -121,12 +117,8 @@ impl Content {
     }
 
     fn sync_first(&mut self, count: usize) {
-        if count == 0 {
-            return;
-        }
-        let durable = Arc::make_mut(&mut self.durable);
         for change in self.pending.drain(..count) {
-            change.apply(durable);
+            change.apply(&mut self.durable);
         }
     }
 
@@ -140,10 +132,9 @@ impl Content {
             Loss::Nothing => (),
             Loss::Everything => self.pending.clear(),
             Loss::Chance => {
-                let durable = Arc::make_mut(&mut self.durable);
                 for change in self.pending.drain(..) {
                     if rng.coin() {
-                        change.apply(durable);
+                        change.apply(&mut self.durable);
                     }
                 }
             }
@@ -151,11 +142,11 @@ impl Content {
     }
 
     /// The power went. `garbage` has other files, whose bytes can be found where a write was lost.
-    pub(crate) fn settle(&mut self, fates: &mut Fates, garbage: Option<&[Arc<Vec<u8>>]>) {
+    pub(crate) fn settle(&mut self, fates: &mut Fates, garbage: Option<&[Pages]>) {
         let pending = mem::take(&mut self.pending);
         if !pending.is_empty() {
             let intended_len = self.cache.len();
-            let out = Arc::make_mut(&mut self.durable);
+            let out = &mut self.durable;
             let mut remains = Remains { floor: out.len(), unwritten: Ranges::default() };
             for change in pending {
                 change.survive(out, &mut remains, fates);
@@ -170,7 +161,7 @@ impl Content {
                 holes.for_each(|hole| litter(out, hole, stale, &mut fates.rng));
             }
         }
-        self.cache = Arc::clone(&self.durable);
+        self.cache = self.durable.clone();
         self.holes = Ranges::default();
     }
 
@@ -181,30 +172,33 @@ impl Content {
             let (Ok(start), Ok(end)) = (range.start.try_into(), range.end.try_into()) else {
                 return false;
             };
-            self.unreadable.insert(start..end);
-            return end <= self.cache.len();
+            let found = end <= self.cache.len();
+            if found {
+                self.unreadable.insert(start..end);
+            }
+            return found;
         }
-        let cached = damage(Arc::make_mut(&mut self.cache), corruption);
-        let stored = damage(Arc::make_mut(&mut self.durable), corruption);
+        let cached = damage(&mut self.cache, corruption);
+        let stored = damage(&mut self.durable, corruption);
         self.holes.remove(self.cache.len()..usize::MAX);
         cached || stored
     }
 }
 
 impl Change {
-    fn apply(self, file: &mut Vec<u8>) {
+    fn apply(self, file: &mut Pages) {
         match self {
-            Self::Write { at, bytes } => put(file, at, &bytes),
-            Self::SetLen(len) => file.resize(len, 0),
+            Self::Write { at, bytes } => file.put(at, &bytes),
+            Self::SetLen(len) => file.resize(len),
         }
     }
 
     /// Applies what survives.
-    fn survive(self, file: &mut Vec<u8>, remains: &mut Remains, fates: &mut Fates) {
+    fn survive(self, file: &mut Pages, remains: &mut Remains, fates: &mut Fates) {
         match self {
             Self::SetLen(len) => {
                 if fates.kept() {
-                    file.resize(len, 0);
+                    file.resize(len);
                     remains.floor = len;
                     remains.unwritten.remove(len..usize::MAX);
                 }
@@ -212,7 +206,7 @@ impl Change {
             Self::Write { at, bytes } => {
                 remains.unwritten.insert(at..at + bytes.len());
                 for piece in fates.survivors(at..at + bytes.len()).iter() {
-                    put(file, piece.start, &bytes[piece.start - at..piece.end - at]);
+                    file.put(piece.start, &bytes[piece.start - at..piece.end - at]);
                     remains.unwritten.remove(piece.clone());
                 }
             }
@@ -231,64 +225,63 @@ struct Remains {
 
 /// A length has a life of its own: it may lag behind the bytes that extend the file, or be ahead of
 /// them.
-fn settle_len(out: &mut Vec<u8>, floor: usize, intended: usize, rng: &mut Rng) {
+fn settle_len(out: &mut Pages, floor: usize, intended: usize, rng: &mut Rng) {
     match rng.below(8) {
-        0 if out.len() > floor => out.truncate(floor),
-        1 if out.len() > floor => out.truncate(floor + rng.index(out.len() - floor)),
-        2 if out.len() < intended => out.resize(intended, 0),
+        0 if out.len() > floor => out.resize(floor),
+        1 if out.len() > floor => out.resize(floor + rng.index(out.len() - floor)),
+        2 if out.len() < intended => out.resize(intended),
         _ => (),
     }
 }
 
 /// Fills what was to be written and was not, with what a file system shows that hands out blocks
 /// without wiping them.
-fn litter(file: &mut [u8], hole: &Range<usize>, stale: &[Arc<Vec<u8>>], rng: &mut Rng) {
-    let part = &mut file[hole.clone()];
+fn litter(file: &mut Pages, hole: &Range<usize>, stale: &[Pages], rng: &mut Rng) {
+    let mut bytes = vec![0; hole.len()];
     match rng.below(3) {
-        0 => (),
-        1 => rng.fill(part),
+        0 => return,
+        1 => rng.fill(&mut bytes),
         // Another file's bytes from the same place: whole records with checksums that are right.
         _ => {
             let Some(other) = rng.pick(stale) else { return };
-            let end = other.len().min(hole.end);
-            if let Some(bytes) = other.get(hole.start..end) {
-                part[..bytes.len()].copy_from_slice(bytes);
-            }
+            other.read(&mut bytes, hole.start);
         }
     }
+    file.put(hole.start, &bytes);
 }
 
-fn damage(file: &mut Vec<u8>, corruption: &Corruption) -> bool {
+/// Damages bytes; `false` when there are none at that place.
+fn damage(file: &mut Pages, corruption: &Corruption) -> bool {
+    let position = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
     match corruption {
         Corruption::FlipBit { at, bit } => {
-            let byte = usize::try_from(*at).ok().and_then(|at| file.get_mut(at));
-            byte.map(|byte| *byte ^= 1 << (bit % 8)).is_some()
+            let (at, mut byte) = (position(*at), [0]);
+            let found = file.read(&mut byte, at) == 1;
+            if found {
+                file.put(at, &[byte[0] ^ (1 << (bit % 8))]);
+            }
+            found
         }
         Corruption::Zero { range } => {
-            let start = usize::try_from(range.start).unwrap_or(usize::MAX);
-            let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(file.len());
-            file.get_mut(start..end).map(|part| part.fill(0)).is_some()
+            let (start, end) = (position(range.start), position(range.end).min(file.len()));
+            let found = start <= end;
+            if found {
+                file.put(start, &vec![0; end - start]);
+            }
+            found
         }
         Corruption::Truncate { len } => {
-            let len = usize::try_from(*len).unwrap_or(usize::MAX);
-            file.truncate(len);
-            file.len() == len
+            let found = position(*len) <= file.len();
+            if found {
+                file.resize(position(*len));
+            }
+            found
         }
         Corruption::Append { bytes } => {
-            file.extend_from_slice(bytes);
+            file.put(file.len(), bytes);
             true
         }
         // Neither is about bytes.
         Corruption::Unreadable { .. } | Corruption::Delete => false,
     }
-}
-
-fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
-    let end = at + bytes.len();
-    if file.len() < at {
-        file.resize(at, 0);
-    }
-    let over = file.len().min(end) - at;
-    file[at..at + over].copy_from_slice(&bytes[..over]);
-    file.extend_from_slice(&bytes[over..]);
 }

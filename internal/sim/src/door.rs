@@ -146,7 +146,7 @@ impl World {
         let is_free = self.locks.insert(ino);
         let content = &mut self.file(ino)?.content;
         if !is_free {
-            let text = str::from_utf8(content.cache()).ok();
+            let text = String::from_utf8(content.cache().to_vec()).ok();
             let pid = text.and_then(|text| text.strip_suffix('\n')?.parse().ok());
             return Ok(Taken::Before { pid });
         }

@@ -20,6 +20,7 @@ mod content;
 mod door;
 mod fate;
 mod fault;
+mod pages;
 mod ranges;
 mod rng;
 mod sim_disk;

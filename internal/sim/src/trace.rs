@@ -9,6 +9,7 @@ use std::sync::Arc;
 use pubsub_disk::Operation;
 
 use crate::InFlight;
+use crate::pages::Pages;
 
 /// The last [`EVENTS_MAX`] things that happened.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +21,18 @@ pub(crate) struct Trace {
 /// One thing that happened. Made into text only when someone asks.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    Done { step: Option<u64>, operation: Operation, path: Arc<str>, digest: u64, outcome: Outcome },
+    Done {
+        step: Option<u64>,
+        operation: Operation,
+        path: Arc<str>,
+        digest: u64,
+        outcome: Outcome,
+    },
+    /// A file that a reboot left.
+    Left {
+        path: String,
+        content: Pages,
+    },
     Note(String),
 }
 
@@ -62,6 +74,10 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Note(text) => f.write_str(text),
+            Self::Left { path, content } => {
+                let digest = digest(&content.to_vec());
+                write!(f, "    = {path}: {} bytes [{digest:016x}]", content.len())
+            }
             Self::Done { step, operation, path, digest, outcome } => {
                 match step {
                     Some(step) => write!(f, "{step:>5} ")?,
@@ -86,22 +102,25 @@ impl fmt::Display for Event {
 
 /// A number that differs when the bytes do, nearly always. Fast rather than good.
 pub(crate) fn digest(bytes: &[u8]) -> u64 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |hash: u64, word: &[u8]| {
-        let mut full = [0; 8];
-        full[..word.len()].copy_from_slice(word);
-        (hash ^ u64::from_le_bytes(full)).wrapping_mul(FACTOR).rotate_left(29)
-    };
     // Four lanes, so that one multiplication need not wait for another.
-    let mut lanes = [1, 2, 3, bytes.len() as u64];
-    let mut chunks = bytes.chunks_exact(32);
-    for chunk in &mut chunks {
-        for (lane, word) in lanes.iter_mut().zip(chunk.chunks_exact(8)) {
-            *lane = mix(*lane, word);
-        }
+    let [mut a, mut b, mut c, mut d] = [1, 2, 3, bytes.len() as u64];
+    let (words, tail) = bytes.as_chunks::<8>();
+    let (rows, rest) = words.as_chunks::<4>();
+    for [w, x, y, z] in rows {
+        a = mix(a, *w);
+        b = mix(b, *x);
+        c = mix(c, *y);
+        d = mix(d, *z);
     }
-    let rest = chunks.remainder().chunks(8).fold(4, mix);
-    lanes.iter().fold(rest, |hash, lane| mix(hash, &lane.to_le_bytes()))
+    let mut last = [0; 8];
+    last[..tail.len()].copy_from_slice(tail);
+    let rest = rest.iter().fold(mix(4, last), |hash, word| mix(hash, *word));
+    [a, b, c, d].into_iter().fold(rest, |hash, lane| mix(hash, lane.to_le_bytes()))
+}
+
+#[inline]
+fn mix(hash: u64, word: [u8; 8]) -> u64 {
+    (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
 }
 
 #[cfg(test)]

@@ -373,7 +373,7 @@ impl Tree {
         self.pending.clear();
 
         let files = self.nodes.values().filter_map(|node| match node {
-            Node::File(file) => Some(Arc::clone(file.content.durable())),
+            Node::File(file) => Some(file.content.durable().clone()),
             Node::Dir(_) => None,
         });
         let stale: Option<Vec<_>> = garbage.then(|| files.collect());

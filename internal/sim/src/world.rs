@@ -202,9 +202,7 @@ impl World {
             self.rng = fates.rng;
         }
         for (path, file) in self.tree.walk(true) {
-            let bytes = file.content.durable();
-            let line = format!("    = {path}: {} bytes [{:016x}]", bytes.len(), digest(bytes));
-            self.trace.push(Event::Note(line));
+            self.trace.push(Event::Left { path, content: file.content.durable().clone() });
         }
         self.begin_life();
     }
