@@ -68,7 +68,7 @@ fn complaints(tree: &Tree) -> Vec<Complaint> {
 
 #[cfg(test)]
 mod tests {
-    use super::tree::made_up;
+    use super::tree::{made_up, made_up_dir};
     use super::*;
 
     #[test]
@@ -91,6 +91,15 @@ mod tests {
         ]);
         let paths: Vec<_> = complaints(&tree).into_iter().map(|complaint| complaint.path).collect();
         assert_eq!(paths, ["Cargo.toml", "README.md", "notes.txt", "src/lib.rs"]);
+    }
+
+    #[test]
+    fn tree_with_a_complaint_is_not_in_order() {
+        let mut out = Vec::new();
+        assert!(run(made_up_dir(&[("a.md", "")]).path(), &mut out).unwrap());
+        assert!(!run(made_up_dir(&[("a.md", "[b](b.md)")]).path(), &mut out).unwrap());
+        let said = String::from_utf8(out).unwrap();
+        assert!(said.contains("a.md:1: b.md: there is no b.md"), "{said}");
     }
 
     #[test]

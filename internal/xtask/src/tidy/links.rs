@@ -172,6 +172,7 @@ mod tests {
     fn code_has_no_links() {
         assert_eq!(said("`[x](c.md)`\n```text\n[x](c.md)\n```\n"), "");
         assert_ne!(said("`a` [x](c.md) `b`"), "");
+        assert_ne!(said("```text\n~~~\n```\n[x](c.md)"), "");
     }
 
     #[test]

@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(product("#[cfg(test)] #[x] fn f(a: [u8; 3]) { x } b"), "b");
         assert_eq!(product("#[cfg(test)] use a::{b, c}; d"), "; d");
         assert_eq!(product("#[cfg(all(test, unix))] mod t { x } b"), "b");
-        assert_eq!(product("a; #![cfg(test)] b"), "a ;");
+        assert_eq!(product("a; #![cfg(test)] b; c"), "a ;");
     }
 
     #[test]

@@ -86,6 +86,12 @@ impl Tree {
 /// A tree of these files, written to a directory and read back.
 #[cfg(test)]
 pub(super) fn made_up(files: &[(&str, &str)]) -> Tree {
+    Tree::load(made_up_dir(files).path()).unwrap()
+}
+
+/// A directory with these files.
+#[cfg(test)]
+pub(super) fn made_up_dir(files: &[(&str, &str)]) -> tempfile::TempDir {
     use std::io::Write;
 
     let dir = tempfile::tempdir().unwrap();
@@ -95,7 +101,7 @@ pub(super) fn made_up(files: &[(&str, &str)]) -> Tree {
         let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path).unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }
-    Tree::load(dir.path()).unwrap()
+    dir
 }
 
 #[cfg(test)]
