@@ -31,7 +31,7 @@ pub enum StartAt {
 
 /// What a subscriber may choose.
 ///
-/// The default is a handler's: one message at a time, in order, five retries, no dead-line for the
+/// The default is a handler's: one message at a time, in order, five retries, no deadline for the
 /// handler, history skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubscribeOptions {

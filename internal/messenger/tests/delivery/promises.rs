@@ -208,6 +208,41 @@ fn an_abandoned_handler_moves_nothing_whatever_it_says_later() {
 }
 
 #[test]
+fn abandoning_takes_back_what_nobody_has_begun() {
+    let mut shell = Shell::new(&handler().max_retries(0));
+    shell.feed(1);
+    let token = shell.tokens[0];
+    shell.delivery.handle_result(token, failed("boom"), shell.now);
+    shell.delivery.handle_abandon();
+    shell.pump();
+    assert_eq!((shell.letters.len(), shell.stopped), (0, Some(0)));
+}
+
+#[test]
+fn a_dead_letter_says_when_the_last_attempt_failed_and_not_when_it_was_written() {
+    let mut shell = Shell::new(&handler().max_retries(0));
+    shell.feed(1);
+    let failed_at = shell.now.wall;
+    shell.answer(failed("boom"));
+    shell.letter_written(1, Err("disk full"));
+    shell.advance_to_timeout();
+    assert_eq!(shell.failed_at, [failed_at, failed_at]);
+    shell.letter_written(1, Ok(()));
+    let buried = Notice::DeadLettered { seq: seq(1), attempts: 1, error: "boom".into() };
+    assert!(shell.notices.contains(&buried));
+}
+
+#[test]
+fn a_message_is_counted_once_as_dispatched_however_often_it_is_handed_out() {
+    let mut shell = Shell::new(&handler());
+    shell.feed(1);
+    shell.answer(failed("boom"));
+    shell.advance_to_timeout();
+    let stats = shell.delivery.stats();
+    assert_eq!((stats.dispatched, stats.process_calls), (1, 2));
+}
+
+#[test]
 fn retry_later_keeps_the_position_is_not_counted_and_comes_again_within_a_second() {
     let mut shell = Shell::new(&handler().max_retries(0));
     shell.feed(1);
@@ -321,12 +356,14 @@ fn what_is_published_after_the_start_is_never_too_old() {
 fn missing_messages_are_counted_said_and_passed() {
     let mut shell = Shell::new(&handler());
     shell.gap(1, 4, Missing::Damaged);
-    shell.gap(5, 9, Missing::Deleted);
+    shell.gap(3, 9, Missing::Deleted);
+    shell.gap(8, 9, Missing::Damaged);
     shell.feed(10);
     assert_eq!((shell.saves.as_slice(), &shell.invoked[..]), (&[4, 9][..], &[(10, 1)][..]));
     let stats = shell.delivery.stats();
     assert_eq!((stats.damaged_skipped, stats.compaction_drops), (4, 1));
-    assert!(shell.notices.contains(&Notice::Passed { first: 1, last: 4, why: Missing::Damaged }));
+    let passed = |first, last, why| Notice::Passed { first, last, why };
+    assert_eq!(shell.notices, [passed(1, 4, Missing::Damaged), passed(5, 9, Missing::Deleted)]);
 }
 
 #[test]
@@ -363,9 +400,22 @@ fn a_retry_that_falls_due_during_a_pause_waits_for_its_end() {
     }
     shell.advance(Duration::from_secs(10));
     assert_eq!(shell.invoked.len(), 1);
-    assert_ne!(shell.delivery.poll_timeout(), Some(shell.now.since_start), "no busy waiting");
+    let past = shell.delivery.poll_timeout().is_some_and(|at| at <= shell.now.since_start);
+    assert!(!past, "no busy waiting");
     shell.saved(Ok(()));
     assert_eq!(shell.invoked, [(1, 1), (1, 2)]);
+}
+
+#[test]
+fn a_message_handed_in_during_a_pause_waits_for_its_end() {
+    let mut shell = Shell::new(&handler());
+    for _ in 0..3 {
+        shell.saved(Err("disk full"));
+    }
+    shell.feed(1);
+    assert!(shell.invoked.is_empty());
+    shell.saved(Ok(()));
+    assert_eq!(shell.invoked, [(1, 1)]);
 }
 
 #[test]

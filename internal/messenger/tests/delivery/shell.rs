@@ -18,6 +18,7 @@ pub(crate) struct Shell {
     pub(crate) tokens: Vec<Token>,
     /// Dead letters asked for, as (sequence, attempts, error).
     pub(crate) letters: Vec<(u64, u32, String)>,
+    pub(crate) failed_at: Vec<Timestamp>,
     pub(crate) saves: Vec<u64>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) stopped: Option<u64>,
@@ -49,6 +50,7 @@ impl Shell {
             invoked: Vec::new(),
             tokens: Vec::new(),
             letters: Vec::new(),
+            failed_at: Vec::new(),
             saves: Vec::new(),
             notices: Vec::new(),
             stopped: None,
@@ -141,8 +143,9 @@ impl Shell {
                     self.invoked.push((token.seq.get(), attempt));
                     self.tokens.push(token);
                 }
-                Action::WriteDeadLetter { seq, attempts, last_error, .. } => {
+                Action::WriteDeadLetter { seq, attempts, last_error, failed_at } => {
                     assert_eq!(self.delivery.message(seq), Some(&seq.get()));
+                    self.failed_at.push(failed_at);
                     self.letters.push((seq.get(), attempts, last_error));
                 }
                 Action::SavePosition { seq } => self.saves.push(seq),
