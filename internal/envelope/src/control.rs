@@ -3,7 +3,6 @@
 //! The payloads are JSON in both formats: they are rare, and an operator who reads the file should
 //! understand them.
 
-use pubsub_types::Filter;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Kind, Record};
@@ -13,8 +12,6 @@ use crate::record::{Kind, Record};
 pub enum Control {
     /// Messages were deleted one by one.
     Tombstone(Tombstone),
-    /// What matches a filter was deleted, up to a sequence.
-    Purge(Purge),
     /// Everything before a sequence was deleted.
     Trim(Trim),
 }
@@ -24,26 +21,6 @@ pub enum Control {
 pub struct Tombstone {
     /// First and last sequence of each run, ascending.
     pub seqs: Vec<(u64, u64)>,
-}
-
-/// A purge by subject. What it deleted follows from the log before it, so one record says all.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Purge {
-    /// Which subjects.
-    pub filter: Box<str>,
-    /// Messages with this sequence and later ones stay.
-    pub before: u64,
-    /// How many of the newest matching messages stay nevertheless.
-    #[serde(default)]
-    pub keep: u64,
-}
-
-impl Purge {
-    /// The filter, if it still is one.
-    #[must_use]
-    pub fn filter(&self) -> Option<Filter> {
-        Filter::new(&self.filter).ok()
-    }
 }
 
 /// Everything before a sequence was deleted.
@@ -62,7 +39,6 @@ impl Control {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Tombstone(_) => Kind::Tombstone,
-            Self::Purge(_) => Kind::Purge,
             Self::Trim(_) => Kind::Trim,
         }
     }
@@ -75,7 +51,6 @@ impl Control {
     pub fn payload(&self) -> Vec<u8> {
         let json = match self {
             Self::Tombstone(body) => serde_json::to_vec(body),
-            Self::Purge(body) => serde_json::to_vec(body),
             Self::Trim(body) => serde_json::to_vec(body),
         };
         json.expect("plain values are always JSON")
@@ -88,9 +63,9 @@ impl Control {
         let payload = record.payload();
         match record.kind {
             Kind::Tombstone => serde_json::from_slice(payload).ok().map(Self::Tombstone),
-            Kind::Purge => serde_json::from_slice(payload).ok().map(Self::Purge),
             Kind::Trim => serde_json::from_slice(payload).ok().map(Self::Trim),
             Kind::Message
+            | Kind::Purge
             | Kind::ConsumerDelta
             | Kind::Configuration
             | Kind::Compaction

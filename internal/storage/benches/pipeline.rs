@@ -145,7 +145,8 @@ fn main() {
         let (rate, cpu) = blocking(&log, 1.0, &PAYLOAD);
         println!("always binary, blocking, 1      {rate:>10.0}/s {cpu:>6.2} us");
         for flight in [1, 256, 4096] {
-            let (_store, log) = open(&at(&format!("a{flight}")), Format::Binary, SyncPolicy::Always);
+            let (_store, log) =
+                open(&at(&format!("a{flight}")), Format::Binary, SyncPolicy::Always);
             let (rate, cpu) = in_flight(&log, flight, 1.5, &PAYLOAD);
             println!("always binary, {flight:>5} in flight  {rate:>10.0}/s {cpu:>6.2} us");
         }

@@ -50,6 +50,8 @@ pub struct Channel {
     pub(crate) idle: Condvar,
     pub(crate) contents: RwLock<Contents>,
     pub(crate) manifest: Mutex<ManifestState>,
+    /// Held while files are tidied.
+    pub(crate) housekeeping: Mutex<()>,
     /// Sequence of the last committed message.
     pub(crate) last_seq: AtomicU64,
     watchers: Mutex<Vec<Waker>>,
@@ -140,6 +142,7 @@ impl Channel {
             idle: Condvar::new(),
             contents: RwLock::new(contents),
             manifest: Mutex::new(ManifestState { manifest, file }),
+            housekeeping: Mutex::default(),
             last_seq: AtomicU64::new(next_seq - 1),
             watchers: Mutex::default(),
             counters: Counters::default(),
@@ -350,7 +353,10 @@ impl State {
                 self.close_open();
             }
             let before = self.open.batch.bytes().len();
-            if let Err(error) = self.open.batch.push_message(channel.as_str(), record) {
+            // The channel's own name is understood, and not stored with every message.
+            let own = record.subject == channel.as_str();
+            let record = NewRecord { subject: if own { "" } else { record.subject }, ..*record };
+            if let Err(error) = self.open.batch.push_message(channel.as_str(), &record) {
                 self.undo(queued, in_open, bytes);
                 return Err(error.into());
             }

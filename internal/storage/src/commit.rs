@@ -30,11 +30,18 @@ const ROUND_BYTES_MAX: usize = 4 << 20;
 pub(crate) struct Failure {
     what: &'static str,
     source: io::Error,
+    /// The active segment can no longer be trusted.
+    suspect: bool,
 }
 
 impl Failure {
     pub(crate) fn new(what: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self { what, source }
+        move |source| Self { what, source, suspect: true }
+    }
+
+    /// A failure that leaves the active segment as good as it was.
+    fn harmless(what: &'static str, source: io::Error) -> Self {
+        Self { what, source, suspect: false }
     }
 
     fn is_full(&self) -> bool {
@@ -106,7 +113,7 @@ impl Channel {
             }
             Err(failure) => {
                 let room = self.fail(work, &failure);
-                if !failure.is_full() {
+                if failure.suspect && !failure.is_full() {
                     self.state.lock().suspect = true;
                     // At once, so that the next publisher finds a fresh segment.
                     if let Err(again) = self.replace_suspect() {
@@ -120,7 +127,8 @@ impl Channel {
 
     /// Writes `work`, and syncs it when the policy says so.
     fn write(self: &Arc<Self>, work: &mut [Pending]) -> Result<Written, Failure> {
-        self.enforce_limits(work);
+        self.enforce_limits(work)
+            .map_err(|error| Failure::harmless("look up subjects", io::Error::other(error)))?;
         self.roll_if_due(work)?;
         let (file, place, at, seed) = {
             let contents = self.contents.read();
@@ -151,13 +159,13 @@ impl Channel {
             // What was written of it must not be found by a later opening; should this fail too, the
             // next batch is written over it, or it is cut as a torn end.
             let _cut = file.set_len(at);
-            return Err(Failure { what: "write", source: error });
+            return Err(Failure::new("write")(error));
         }
         if self.config.sync == SyncPolicy::Always {
             count(&self.counters.syncs);
             file.sync().map_err(|source| {
                 count(&self.counters.sync_failures);
-                Failure { what: "sync", source }
+                Failure::new("sync")(source)
             })?;
         }
         Ok(Written { at, headers })

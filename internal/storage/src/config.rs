@@ -1,8 +1,10 @@
 //! What a channel's log is told to do.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pubsub_types::{Filter, Format, SyncPolicy};
+use pubsub_types::{ChannelName, Filter, Format, SyncPolicy};
 use serde::{Deserialize, Serialize};
 
 /// Longest record that a segment may hold, in bytes, whatever the configuration says.
@@ -72,16 +74,47 @@ pub struct StoreOptions {
     pub dead_letter: Option<ChannelConfig>,
     /// For channels whose name matches; the last match wins.
     pub overrides: Vec<(Filter, ChannelConfig)>,
+    /// Decides for every channel, instead of all the above.
+    pub resolver: Option<Resolver>,
     /// Time between two flushes of a subscriber's position; zero flushes every change.
     pub offset_flush_interval: Duration,
     /// Bytes of the newest records that all channels together keep in memory.
     pub tail_cache_bytes: usize,
 }
 
+/// Says what a channel is configured to do.
+#[derive(Clone)]
+pub struct Resolver(Arc<dyn Fn(&ChannelName) -> ChannelConfig + Send + Sync>);
+
+impl Resolver {
+    /// A resolver that asks `resolve`. The same name must give the same answer.
+    pub fn new(resolve: impl Fn(&ChannelName) -> ChannelConfig + Send + Sync + 'static) -> Self {
+        Self(Arc::new(resolve))
+    }
+}
+
+/// Equal when it is the same one.
+impl PartialEq for Resolver {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Resolver {}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Resolver")
+    }
+}
+
 impl StoreOptions {
     /// What `channel` is configured to do.
     #[must_use]
-    pub fn for_channel(&self, channel: &pubsub_types::ChannelName) -> ChannelConfig {
+    pub fn for_channel(&self, channel: &ChannelName) -> ChannelConfig {
+        if let Some(Resolver(resolve)) = &self.resolver {
+            return resolve(channel);
+        }
         let named =
             self.overrides.iter().rev().find(|(filter, _)| filter.matches(channel.as_str()));
         match (named, &self.dead_letter) {

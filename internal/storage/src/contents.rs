@@ -62,10 +62,10 @@ pub(crate) struct Mark {
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) log_id: Uuid,
-    pub(crate) sealed: Vec<Arc<Sealed>>,
+    pub(crate) sealed: Arc<Vec<Arc<Sealed>>>,
     pub(crate) active: Active,
     /// By first sequence of the segment: what is deleted in it, counted from that sequence.
-    pub(crate) deleted: BTreeMap<u64, Arc<SlotSet>>,
+    pub(crate) deleted: Arc<Deleted>,
     /// Everything below is gone.
     pub(crate) first_seq: u64,
     pub(crate) next_seq: u64,
@@ -80,6 +80,17 @@ pub(crate) struct Contents {
     pub(crate) doomed: Vec<Arc<Sealed>>,
 }
 
+/// By first sequence of the segment: what is deleted in it, counted from that sequence.
+pub(crate) type Deleted = BTreeMap<u64, Arc<SlotSet>>;
+
+/// The sealed segments as they were at one moment, to be read while the channel goes on.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) log_id: Uuid,
+    pub(crate) sealed: Arc<Vec<Arc<Sealed>>>,
+    pub(crate) deleted: Arc<Deleted>,
+}
+
 /// A segment, sealed or active, as readers see it.
 pub(crate) enum SegmentView<'a> {
     Sealed(&'a Arc<Sealed>),
@@ -90,6 +101,19 @@ impl Contents {
     /// Where the log ends.
     pub(crate) fn mark(&self) -> Mark {
         Mark { end: self.active.end, next_index: self.next_index, next_seq: self.next_seq }
+    }
+
+    /// The sealed segments as they are now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot { log_id: self.log_id, sealed: self.sealed.clone(), deleted: self.deleted.clone() }
+    }
+
+    /// Takes in a segment that was active until now.
+    pub(crate) fn push_sealed(&mut self, sealed: Arc<Sealed>) {
+        if let Some(set) = sealed.deleted_at_seal() {
+            Arc::make_mut(&mut self.deleted).insert(sealed.info.first_seq, set);
+        }
+        Arc::make_mut(&mut self.sealed).push(sealed);
     }
 
     /// How to read the active segment.
@@ -137,7 +161,7 @@ impl Contents {
         let dead = sealed.info.messages.min(set.count());
         self.messages = self.messages.saturating_sub(dead);
         self.bytes = self.bytes.saturating_sub(sealed.info.bytes_of(dead));
-        self.deleted.insert(first, Arc::new(set));
+        Arc::make_mut(&mut self.deleted).insert(first, Arc::new(set));
     }
 
     /// Takes in a batch that was written at `at` of the active segment.
@@ -189,7 +213,6 @@ impl Contents {
                     self.delete(first..=last);
                 }
             }
-            Control::Purge(purge) => self.purge(purge),
         }
     }
 
@@ -201,8 +224,13 @@ impl Contents {
         }
         // Whole segments go without a set of what they held.
         let gone = self.sealed.partition_point(|sealed| sealed.info.next_seq <= first);
-        for sealed in self.sealed.drain(..gone) {
-            let deleted = self.deleted.remove(&sealed.info.first_seq);
+        let gone: Vec<_> = if gone == 0 {
+            Vec::new()
+        } else {
+            Arc::make_mut(&mut self.sealed).drain(..gone).collect()
+        };
+        for sealed in gone {
+            let deleted = Arc::make_mut(&mut self.deleted).remove(&sealed.info.first_seq);
             let live = live_messages(&sealed.info, deleted.as_deref());
             self.messages = self.messages.saturating_sub(live);
             self.bytes = self.bytes.saturating_sub(sealed.info.bytes_of(live));
@@ -241,7 +269,11 @@ impl Contents {
         // Between segments nothing was ever stored.
         let (start, end) = (slot(first, first.max(*seqs.start())), slot(first, *seqs.end()));
         let (Some(start), Some(end)) = (start, end) else { return 0 };
-        Arc::make_mut(self.deleted.entry(first).or_default()).insert_range(start..=end)
+        if let SegmentView::Sealed(sealed) = self.segment_at(*seqs.end()) {
+            sealed.note_deleted(start..=end);
+        }
+        let deleted = Arc::make_mut(&mut self.deleted);
+        Arc::make_mut(deleted.entry(first).or_default()).insert_range(start..=end)
     }
 
     fn delete_active(&mut self, seqs: RangeInclusive<u64>) -> u64 {
@@ -255,10 +287,6 @@ impl Contents {
 
     fn active_average(&self) -> u64 {
         self.active.end / self.active.messages.max(1)
-    }
-
-    fn purge(&mut self, purge: &pubsub_envelope::control::Purge) {
-        let _later = purge;
     }
 }
 

@@ -99,7 +99,7 @@ fn replay_sealed(place: Place<'_>, contents: &mut Contents, index: u64) -> io::R
         .collect();
     for sealed in behind {
         let info = &sealed.info;
-        let file = match sealed.file(place.disk, place.dir) {
+        let file = match sealed.file(place) {
             Ok(file) => file,
             // Already reported as missing; what it said is gone with it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

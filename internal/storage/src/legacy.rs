@@ -19,7 +19,7 @@ impl Channel {
         if info.written != Written::Legacy {
             return Some(info.first_seq - 1);
         }
-        let file = sealed.file(&*self.disk, &self.dir).ok()?;
+        let file = sealed.file(self.place()).ok()?;
         let mut scan =
             Scan::new(file, info.encoding(log_id), 0, info.bytes, SEQUENTIAL_BLOCK_BYTES);
         let inside = byte.saturating_sub(info.first_index - 1);

@@ -4,83 +4,131 @@
 //! the same batch, so nobody ever sees more than the limit. Limits on age are kept by the clock that
 //! housekeeping is told. Everything deleted is a record in the log: a rebuild deletes the same.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use pubsub_envelope::control::{Control, Trim};
+use pubsub_envelope::control::{Control, Tombstone, Trim};
 use pubsub_envelope::{Kind, NewRecord};
-use pubsub_types::Timestamp;
+use pubsub_types::{Seq, Timestamp};
 
-use crate::channel::{Channel, Pending};
+use crate::channel::{Channel, Pending, count};
 use crate::contents::{Contents, live_messages};
 use crate::deletes;
+use crate::error::ReadError;
 use crate::sealed::Sealed;
+use crate::subjects::push_run;
 
 impl Channel {
     /// Adds to the last batch of `work` what its messages displace.
-    pub(crate) fn enforce_limits(&self, work: &mut [Pending]) {
+    ///
+    /// # Errors
+    /// What a subject holds could not be looked up.
+    pub(crate) fn enforce_limits(&self, work: &mut [Pending]) -> Result<(), ReadError> {
         let limits = self.config.limits;
-        if limits.max_messages == 0 && limits.max_bytes == 0 {
-            return;
-        }
         let entries = || work.iter().flat_map(|pending| pending.batch.entries());
-        let messages = || entries().filter(|entry| entry.kind == Kind::Message);
-        let more_messages = messages().count() as u64;
-        let more_bytes: u64 = messages().map(|entry| u64::from(entry.len)).sum();
-        let Some(time) = entries().last().map(|entry| entry.time) else { return };
+        let Some(time) = entries().last().map(|entry| entry.time) else { return Ok(()) };
+        let mut displaced = Vec::new();
+        if limits.max_messages_per_subject > 0 {
+            displaced.extend(self.beyond_subject_limit(work, limits.max_messages_per_subject)?);
+        }
+        if limits.max_messages > 0 || limits.max_bytes > 0 {
+            displaced.extend(self.beyond_total_limit(work, &displaced));
+        }
+        for control in displaced {
+            let payload = control.payload();
+            let record = NewRecord { time, payload: &payload, ..NewRecord::default() };
+            if let Some(last) = work.last_mut() {
+                let pushed = last.batch.push_control(self.name.as_str(), control.kind(), &record);
+                debug_assert!(pushed.is_ok(), "a control record is small");
+            }
+            count(&self.counters.limit_deletes);
+        }
+        Ok(())
+    }
+
+    /// What goes so that no subject has more than `max` messages.
+    fn beyond_subject_limit(
+        &self,
+        work: &[Pending],
+        max: u64,
+    ) -> Result<Option<Control>, ReadError> {
+        let mut added: BTreeMap<Cow<'_, str>, Vec<u64>> = BTreeMap::new();
+        for pending in work {
+            let messages = pending.batch.entries().iter().filter(|it| it.kind == Kind::Message);
+            for entry in messages {
+                added.entry(pending.batch.subject(entry)).or_default().push(entry.seq);
+            }
+        }
+        let mut gone = Vec::new();
+        for (subject, added) in added {
+            let over = (self.count_of(&subject)? + added.len() as u64).saturating_sub(max);
+            let mut from = Seq::FIRST;
+            let mut left = over;
+            while left > 0 {
+                let Some(oldest) = self.next_of(&subject, from)? else { break };
+                gone.push(oldest.get());
+                from = oldest.next();
+                left -= 1;
+            }
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
+            gone.extend(added.iter().take(left));
+        }
+        if gone.is_empty() {
+            return Ok(None);
+        }
+        gone.sort_unstable();
+        let mut seqs = Vec::new();
+        gone.into_iter().for_each(|seq| push_run(&mut seqs, seq));
+        Ok(Some(Control::Tombstone(Tombstone { seqs })))
+    }
+
+    /// What goes so that the channel does not exceed its limits on messages and bytes.
+    fn beyond_total_limit(&self, work: &[Pending], displaced: &[Control]) -> Option<Control> {
+        let limits = self.config.limits;
+        let messages = work
+            .iter()
+            .flat_map(|pending| pending.batch.entries())
+            .filter(|entry| entry.kind == Kind::Message);
+        let (more, more_bytes) = messages.fold((0_u64, 0_u64), |(count, bytes), entry| {
+            (count + 1, bytes + u64::from(entry.len))
+        });
+        let less: u64 = displaced
+            .iter()
+            .filter_map(|control| match control {
+                Control::Tombstone(tombstone) => Some(&tombstone.seqs),
+                Control::Trim(_) => None,
+            })
+            .flatten()
+            .map(|(first, last)| last - first + 1)
+            .sum();
         let contents = self.contents.read();
-        let mut first = 0;
-        let mut why = "";
-        let excess = |have: u64, more: u64, max: u64| (have + more).saturating_sub(max);
-        if limits.max_messages > 0 {
-            let over = excess(contents.messages, more_messages, limits.max_messages);
-            if over > 0 {
-                (first, why) = (contents.after_oldest(over), "max_messages");
+        let (mut first, mut why) = (0, "");
+        let over = (contents.messages + more).saturating_sub(less);
+        if limits.max_messages > 0 && over > limits.max_messages {
+            (first, why) = (contents.after_oldest(over - limits.max_messages), "max_messages");
+        }
+        let bytes = contents.bytes + more_bytes;
+        if limits.max_bytes > 0 && bytes > limits.max_bytes {
+            let enough = contents.after_oldest_bytes(bytes - limits.max_bytes);
+            if enough > first {
+                (first, why) = (enough, "max_bytes");
             }
         }
-        if limits.max_bytes > 0 {
-            let over = excess(contents.bytes, more_bytes, limits.max_bytes);
-            if over > 0 {
-                let enough = contents.after_oldest_bytes(over);
-                if enough > first {
-                    (first, why) = (enough, "max_bytes");
-                }
-            }
-        }
-        if first <= contents.first_seq {
-            return;
-        }
-        drop(contents);
-        let control = Control::Trim(Trim { first, why: why.into() });
-        let payload = control.payload();
-        let record = NewRecord { time, payload: &payload, ..NewRecord::default() };
-        if let Some(last) = work.last_mut() {
-            let pushed = last.batch.push_control(self.name.as_str(), control.kind(), &record);
-            debug_assert!(pushed.is_ok(), "a control record is small");
-        }
-        self.counters.limit_deletes.fetch_add(1, Ordering::Relaxed);
+        (first > contents.first_seq).then(|| Control::Trim(Trim { first, why: why.into() }))
     }
 
     /// Deletes every message before `first`, as a recorded command. It is gone when the ticket says so.
-    pub fn trim(
-        self: &Arc<Self>,
-        first: pubsub_types::Seq,
-        why: &str,
-        now: Timestamp,
-    ) -> crate::Ticket {
+    pub fn trim(self: &Arc<Self>, first: Seq, why: &str, now: Timestamp) -> crate::Ticket {
         let trim = Trim { first: first.get().min(self.last_seq() + 1), why: why.into() };
         self.append_control(&Control::Trim(trim), now)
     }
 
     /// Deletes single messages, as a recorded command. They are gone when the ticket says so.
-    pub fn delete(
-        self: &Arc<Self>,
-        seqs: &[(pubsub_types::Seq, pubsub_types::Seq)],
-        now: Timestamp,
-    ) -> crate::Ticket {
+    pub fn delete(self: &Arc<Self>, seqs: &[(Seq, Seq)], now: Timestamp) -> crate::Ticket {
         let seqs = seqs.iter().map(|(first, last)| (first.get(), last.get())).collect();
-        let tombstone = pubsub_envelope::control::Tombstone { seqs };
+        let tombstone = Tombstone { seqs };
         self.append_control(&Control::Tombstone(tombstone), now)
     }
 
@@ -126,7 +174,7 @@ impl Channel {
             }
         }
         if first > self.first_seq()
-            && let Some(first) = pubsub_types::Seq::new(first)
+            && let Some(first) = Seq::new(first)
         {
             tracing::info!(channel = %self.name, before = first.get(), why, "messages beyond a limit are deleted");
             let _ticket = self.trim(first, why, now);
@@ -153,7 +201,7 @@ impl Channel {
             whole.last().map_or(0, |sealed| sealed.info.next_seq)
         };
         if first > self.first_seq()
-            && let Some(first) = pubsub_types::Seq::new(first)
+            && let Some(first) = Seq::new(first)
         {
             tracing::info!(channel = %self.name, before = first.get(), "messages consumed by every subscriber are deleted");
             let _ticket = self.trim(first, "consumed", now);
@@ -162,9 +210,22 @@ impl Channel {
 
     /// Removes the files of deleted segments, and finishes the indexes of sealed ones.
     pub(crate) fn housekeep(self: &Arc<Self>) {
+        // Two at a time would write the same files.
+        let Some(_alone) = self.housekeeping.try_lock() else { return };
+        if let Err(error) = self.write_indexes() {
+            tracing::warn!(channel = %self.name, %error, "an index was not written; it stays in memory and is tried again");
+        }
         if let Err(error) = self.remove_doomed() {
             tracing::warn!(channel = %self.name, %error, "files of deleted segments were not removed; it is tried again");
         }
+    }
+
+    fn write_indexes(&self) -> io::Result<()> {
+        let snapshot = self.contents.read().snapshot();
+        for sealed in snapshot.sealed.iter() {
+            sealed.write_index(self.place(), snapshot.log_id)?;
+        }
+        Ok(())
     }
 
     fn remove_doomed(&self) -> io::Result<()> {
@@ -191,7 +252,7 @@ impl Channel {
 impl Contents {
     /// Sequence after the `count` oldest messages; the end when there are fewer.
     fn after_oldest(&self, mut count: u64) -> u64 {
-        for sealed in &self.sealed {
+        for sealed in self.sealed.iter() {
             let deleted = self.deleted_in(sealed.info.first_seq);
             let live = live_messages(&sealed.info, deleted);
             if count > live {
@@ -215,7 +276,7 @@ impl Contents {
     /// Sequence after the oldest messages that together have `bytes` bytes.
     fn after_oldest_bytes(&self, mut bytes: u64) -> u64 {
         let mut count = 0;
-        for sealed in &self.sealed {
+        for sealed in self.sealed.iter() {
             let live = live_messages(&sealed.info, self.deleted_in(sealed.info.first_seq));
             let size = sealed.info.bytes_of(live);
             if bytes > size {

@@ -250,7 +250,7 @@ impl Reader {
                     file: sealed.info.file.clone(),
                     source,
                 };
-                let file = match sealed.file(&*self.channel.disk, &self.channel.dir) {
+                let file = match sealed.file(self.channel.place()) {
                     Ok(file) => file,
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         self.pass_missing(sealed.info.first_seq, sealed.info.next_seq, items);
@@ -260,8 +260,11 @@ impl Reader {
                 };
                 let info = &sealed.info;
                 let encoding = info.encoding(log_id);
-                let (at, encoding) =
-                    sealed.start_of(&*self.channel.disk, &self.channel.dir, wanted, encoding);
+                let start = sealed.start_of(self.channel.place(), log_id, wanted).map_err(io)?;
+                let (at, encoding) = match start {
+                    Some(location) => (location.offset, encoding.starting_at(location.seq.get())),
+                    None => (info.written.header_bytes(), encoding),
+                };
                 Cursor {
                     segment: info.first_index,
                     file: info.file.clone(),

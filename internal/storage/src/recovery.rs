@@ -291,9 +291,9 @@ impl Recovery<'_> {
             messages: sealed.iter().map(|sealed| sealed.info.messages).sum::<u64>()
                 + active.messages,
             bytes: sealed.iter().map(|sealed| sealed.info.bytes).sum::<u64>() + active.end,
-            sealed,
+            sealed: Arc::new(sealed),
             active,
-            deleted: std::collections::BTreeMap::new(),
+            deleted: Arc::default(),
             first_seq: 1,
             next_seq: next.next_seq,
             next_index: next.next_index,

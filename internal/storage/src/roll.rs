@@ -65,11 +65,7 @@ impl Channel {
             let old = std::mem::replace(&mut contents.active, fresh);
             if !empty {
                 let mark = contents.mark();
-                let sealed = seal(old, mark.next_index, mark.next_seq);
-                if let Some(set) = sealed.deleted_at_seal() {
-                    contents.deleted.insert(sealed.info.first_seq, set);
-                }
-                contents.sealed.push(sealed);
+                contents.push_sealed(seal(old, mark.next_index, mark.next_seq));
                 None
             } else {
                 Some(old)
@@ -177,11 +173,7 @@ impl Channel {
             let (messages, end) = (contents.active.messages, contents.active.durable);
             contents.next_index = end.next_index;
             if old.messages + old.controls > 0 {
-                let sealed = seal(old, durable.next_index, durable.next_seq);
-                if let Some(set) = sealed.deleted_at_seal() {
-                    contents.deleted.insert(sealed.info.first_seq, set);
-                }
-                contents.sealed.push(sealed);
+                contents.push_sealed(seal(old, durable.next_index, durable.next_seq));
             }
             tracing::warn!(channel = %self.name, rewritten = messages, "a fresh segment was begun");
         }

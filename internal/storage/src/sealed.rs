@@ -1,40 +1,69 @@
-//! A sealed segment: a file that never changes again, its index, and when each was opened.
+//! A sealed segment: a file that never changes again, its index, and what of them is open.
+//!
+//! ```text
+//!   just sealed ──▶ index in memory ──housekeeping──▶ index file ──first question──▶ opened
+//!   reopened    ──────────────────────────────────────▶ missing or damaged: built again from the segment
+//! ```
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
-use pubsub_disk::{Disk, File, Open};
+use pubsub_disk::{File, Open};
+use pubsub_types::LogIndex;
+use uuid::Uuid;
 
-use crate::index::{ActiveIndex, SlotSet};
+use crate::contents::seq;
+use crate::index::{
+    ActiveIndex, IndexError, Location, SealedIndex, SealedIndexBuilder, SegmentDigest, SegmentId,
+    SlotSet,
+};
 use crate::manifest::SegmentInfo;
-use crate::scan::Encoding;
+use crate::recovery::Place;
+use crate::scan::SEQUENTIAL_BLOCK_BYTES;
+use crate::walk::{From, walk};
 
 /// A sealed segment.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     pub(crate) info: SegmentInfo,
+    /// Earliest expiry of a message that is not deleted, as far as it is known; 0 for none.
+    next_expiry: AtomicI64,
     open: Mutex<Opened>,
 }
 
 #[derive(Debug, Default)]
 struct Opened {
     file: Option<Arc<dyn File>>,
-    /// The index from when the segment was active, until its file is written.
+    /// The index from when the segment was active, or built again, until its file is written.
     memory: Option<Arc<ActiveIndex>>,
+    index: Option<Arc<SealedIndex>>,
+}
+
+/// The index of a sealed segment, wherever it is.
+#[derive(Clone, Debug)]
+pub(crate) enum SegmentIndex {
+    Memory(Arc<ActiveIndex>),
+    File(Arc<SealedIndex>),
 }
 
 impl Sealed {
     /// A segment that nothing is open of.
     pub(crate) fn new(info: SegmentInfo) -> Arc<Self> {
-        Arc::new(Self { info, open: Mutex::default() })
+        Self::of(info, Opened::default())
     }
 
-    /// A segment that was active until now.
+    /// A segment that was active until now, or was read whole.
     pub(crate) fn with(info: SegmentInfo, file: Arc<dyn File>, index: ActiveIndex) -> Arc<Self> {
-        let open = Opened { file: Some(file), memory: Some(Arc::new(index)) };
-        Arc::new(Self { info, open: Mutex::new(open) })
+        Self::of(info, Opened { file: Some(file), memory: Some(Arc::new(index)), index: None })
+    }
+
+    fn of(info: SegmentInfo, open: Opened) -> Arc<Self> {
+        let next_expiry = AtomicI64::new(info.next_expiry);
+        Arc::new(Self { info, next_expiry, open: Mutex::new(open) })
     }
 
     /// The file's path.
@@ -44,38 +73,132 @@ impl Sealed {
 
     /// The path of the index file.
     pub(crate) fn index_path(&self, dir: &Path) -> PathBuf {
-        index_path(dir, &self.info)
+        dir.join(format!("{:020}.idx", self.info.first_index))
+    }
+
+    fn id(&self, log_id: Uuid) -> SegmentId {
+        SegmentId {
+            log_id: log_id.as_u128(),
+            first_index: LogIndex(self.info.first_index),
+            first_seq: seq(self.info.first_seq),
+        }
     }
 
     /// The open file.
     ///
     /// # Errors
     /// It could not be opened.
-    pub(crate) fn file(&self, disk: &dyn Disk, dir: &Path) -> io::Result<Arc<dyn File>> {
+    pub(crate) fn file(&self, place: Place<'_>) -> io::Result<Arc<dyn File>> {
         let mut open = self.open.lock();
         if let Some(file) = &open.file {
             return Ok(file.clone());
         }
-        let file = disk.open(&self.path(dir), Open::Read)?;
+        let file = place.disk.open(&self.path(place.dir), Open::Read)?;
         open.file = Some(file.clone());
         Ok(file)
     }
 
-    /// Where to start reading for the message `seq`, and how.
+    /// The index, opened or, should its file be missing or damaged, built again from the segment.
+    ///
+    /// # Errors
+    /// A file could not be read.
+    pub(crate) fn index(&self, place: Place<'_>, log_id: Uuid) -> io::Result<SegmentIndex> {
+        {
+            let mut open = self.open.lock();
+            if let Some(memory) = &open.memory {
+                return Ok(SegmentIndex::Memory(memory.clone()));
+            }
+            if open.index.is_none() {
+                open.index = self.open_index(place, log_id)?;
+            }
+            if let Some(index) = &open.index {
+                return Ok(SegmentIndex::File(index.clone()));
+            }
+        }
+        self.rebuild(place, log_id).map(SegmentIndex::Memory)
+    }
+
+    fn open_index(&self, place: Place<'_>, log_id: Uuid) -> io::Result<Option<Arc<SealedIndex>>> {
+        let file = match place.disk.open(&self.index_path(place.dir), Open::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        match SealedIndex::open(file, self.id(log_id)) {
+            // Of this segment, but of a shorter or longer form of it.
+            Ok(index) if index.digest().len_bytes != self.info.bytes => Ok(None),
+            Ok(index) => Ok(Some(Arc::new(index))),
+            Err(IndexError::Io { source, .. }) => Err(source),
+            Err(error) => {
+                tracing::warn!(channel = %place.name, segment = %self.info.file, %error, "index is built again");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Builds the index again from the segment, in memory; housekeeping writes it.
+    fn rebuild(&self, place: Place<'_>, log_id: Uuid) -> io::Result<Arc<ActiveIndex>> {
+        let from = From {
+            at: self.info.written.header_bytes(),
+            first_index: self.info.first_index,
+            first_seq: self.info.first_seq,
+        };
+        let file = match self.file(place) {
+            Ok(file) => file,
+            // A segment that is gone has an index without messages.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Arc::new(ActiveIndex::new(seq(self.info.first_seq))));
+            }
+            Err(error) => return Err(error),
+        };
+        let walked = walk(&file, self.info.encoding(log_id), from, self.info.bytes)?;
+        let index = Arc::new(walked.index);
+        self.open.lock().memory = Some(index.clone());
+        Ok(index)
+    }
+
+    /// Where to start reading for the message `wanted`, if that is not the start of the segment.
+    ///
+    /// # Errors
+    /// The index could not be read.
     pub(crate) fn start_of(
         &self,
-        _disk: &dyn Disk,
-        _dir: &Path,
-        seq: u64,
-        encoding: Encoding,
-    ) -> (u64, Encoding) {
-        let start = (self.info.written.header_bytes(), encoding);
-        let Some(index) = self.open.lock().memory.clone() else { return start };
-        let located = index
-            .first_at_or_after(crate::contents::seq(seq))
-            .and_then(|first| index.locate(first));
-        located
-            .map_or(start, |location| (location.offset, encoding.starting_at(location.seq.get())))
+        place: Place<'_>,
+        log_id: Uuid,
+        wanted: u64,
+    ) -> io::Result<Option<Location>> {
+        if wanted <= self.info.first_seq {
+            return Ok(None);
+        }
+        match self.index(place, log_id)? {
+            SegmentIndex::Memory(index) => {
+                Ok(index.first_at_or_after(seq(wanted)).and_then(|first| index.locate(first)))
+            }
+            SegmentIndex::File(index) => match index.locate_block(seq(wanted)) {
+                Ok(location) => Ok(location),
+                Err(IndexError::Io { source, .. }) => Err(source),
+                // A slow answer instead of none; the next question builds it again.
+                Err(error) => {
+                    tracing::warn!(channel = %place.name, segment = %self.info.file, %error, "index is built again");
+                    self.distrust_index();
+                    Ok(None)
+                }
+            },
+        }
+    }
+
+    /// Forgets an index file that turned out to be damaged; it is built again when it is needed.
+    pub(crate) fn distrust_index(&self) {
+        self.open.lock().index = None;
+    }
+
+    /// Tells an index that is still in memory what was deleted since.
+    pub(crate) fn note_deleted(&self, slots: RangeInclusive<u32>) {
+        let mut open = self.open.lock();
+        if let Some(memory) = &mut open.memory {
+            let mut set = SlotSet::new();
+            set.insert_range(slots);
+            Arc::make_mut(memory).delete_slots(&set);
+        }
     }
 
     /// What was deleted of it while it was active.
@@ -85,13 +208,69 @@ impl Sealed {
         (!deletes.is_empty()).then(|| Arc::new(deletes.clone()))
     }
 
-    /// Lets go of the open file; the next reader opens it again.
-    pub(crate) fn close(&self) {
-        self.open.lock().file = None;
+    /// Writes the index file if the index is only in memory; whether there was anything to write.
+    ///
+    /// # Errors
+    /// A file could not be read or written; the index stays in memory.
+    pub(crate) fn write_index(&self, place: Place<'_>, log_id: Uuid) -> io::Result<bool> {
+        let Some(memory) = self.open.lock().memory.clone() else { return Ok(false) };
+        let digest = self.digest(place)?;
+        let path = self.index_path(place.dir);
+        let partial = path.with_extension("idx.partial");
+        match place.disk.remove_file(&partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => (),
+        }
+        let file = place.disk.open(&partial, Open::Create)?;
+        SealedIndexBuilder::new(&memory, self.id(log_id), digest).write(&*file)?;
+        file.sync()?;
+        place.disk.rename(&partial, &path)?;
+        place.disk.sync_dir(place.dir)?;
+        let mut open = self.open.lock();
+        open.memory = None;
+        open.index = None;
+        Ok(true)
     }
-}
 
-/// The path of a segment's index file.
-pub(crate) fn index_path(dir: &Path, info: &SegmentInfo) -> PathBuf {
-    dir.join(format!("{:020}.idx", info.first_index))
+    fn digest(&self, place: Place<'_>) -> io::Result<SegmentDigest> {
+        let file = self.file(place)?;
+        let mut hash = xxhash_rust::xxh3::Xxh3::new();
+        let mut block = vec![0; SEQUENTIAL_BLOCK_BYTES];
+        let mut at = 0;
+        while at < self.info.bytes {
+            let want = usize::try_from(self.info.bytes - at).unwrap_or(usize::MAX);
+            let end = want.min(block.len());
+            let got = file.read_at(&mut block[..end], at)?;
+            if got == 0 {
+                break;
+            }
+            hash.update(&block[..got]);
+            at += got as u64;
+        }
+        Ok(SegmentDigest { len_bytes: self.info.bytes, hash: hash.digest128() })
+    }
+
+    /// Earliest expiry of a message, as far as it is known; 0 for none.
+    pub(crate) fn next_expiry(&self) -> i64 {
+        self.next_expiry.load(Ordering::Relaxed)
+    }
+
+    /// Notes what a pass over the segment found to be the earliest expiry.
+    pub(crate) fn set_next_expiry(&self, nanos: i64) {
+        self.next_expiry.store(nanos, Ordering::Relaxed);
+    }
+
+    /// Lets go of open files; the next reader opens them again.
+    pub(crate) fn close(&self) {
+        let mut open = self.open.lock();
+        open.file = None;
+        open.index = None;
+    }
+
+    /// Bytes of memory that its index takes now.
+    pub(crate) fn index_memory(&self) -> usize {
+        let open = self.open.lock();
+        let memory = open.memory.as_ref().map_or(0, |index| index.memory_bytes());
+        memory + open.index.as_ref().map_or(0, |index| index.memory_bytes())
+    }
 }

@@ -1,5 +1,6 @@
 //! What a channel holds and has done, in figures.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pubsub_types::Timestamp;
@@ -77,6 +78,12 @@ impl Channel {
             gaps: read(&counters.gaps),
             limit_deletes: read(&counters.limit_deletes),
         }
+    }
+
+    /// The channel's directory, from the data directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.dir
     }
 
     /// Whether the channel was closed or removed; nothing comes any more.

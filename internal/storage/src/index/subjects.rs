@@ -67,6 +67,17 @@ impl Entry {
     }
 }
 
+/// Passes over an entry that nobody wants to know. `None` when what is there is none.
+#[inline]
+fn skip_entry(block: &mut &[u8]) -> Option<()> {
+    let len = block.iter().position(|&byte| byte < 0x80)? + 1;
+    if block[0] & 1 == 0 {
+        *block = &block[len..];
+        return Some(());
+    }
+    Entry::take(block).map(|_| ())
+}
+
 /// One subject as it is in a block: it begins with the first `shared` bytes of the one before.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item<'a> {
@@ -98,23 +109,24 @@ pub(super) fn search(mut block: &[u8], wanted: &[u8]) -> Option<Option<Entry>> {
     // How much of `wanted` the subject before has, all of which are smaller.
     let mut matched = 0;
     while !block.is_empty() {
-        let Item { shared, suffix, entry } = Item::take(&mut block)?;
+        let shared = varint::take_u32(&mut block)? as usize;
+        let suffix = take_bytes(&mut block)?;
         if shared < matched {
             // It departs from the one before where that one still agreed, upwards.
             return Some(None);
         }
-        if shared > matched {
-            // It agrees with the one before, where that one is smaller.
-            continue;
+        // If it shares more than that, it is as much smaller as the one before.
+        if shared == matched {
+            let rest = &wanted[matched..];
+            let more = common_prefix(suffix, rest);
+            match (suffix.get(more), rest.get(more)) {
+                (None, None) => return Entry::take(&mut block).map(Some),
+                (Some(_), None) => return Some(None),
+                (Some(have), Some(want)) if have > want => return Some(None),
+                _ => matched += more,
+            }
         }
-        let rest = &wanted[matched..];
-        let more = common_prefix(suffix, rest);
-        match (suffix.get(more), rest.get(more)) {
-            (None, None) => return Some(Some(entry)),
-            (Some(_), None) => return Some(None),
-            (Some(have), Some(want)) if have > want => return Some(None),
-            _ => matched += more,
-        }
+        skip_entry(&mut block)?;
     }
     Some(None)
 }

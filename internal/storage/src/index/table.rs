@@ -1,18 +1,19 @@
 //! The subjects of an active segment, each kept once and known by a small number.
 //!
 //! ```text
-//!   table    fingerprint → number                    4 B and one control byte a bucket
-//!   entries  where the text is · hash · a [`Summary`]     20 B a subject
-//!   arena    length, text, length, text …            64 KiB a piece
+//!   shards    hash → number                        9 B a bucket, 256 small tables
+//!   entries   where the text is, a [`Summary`]        16 B a subject
+//!   arena     length, text, length, text …         64 KiB a piece
 //! ```
 //!
-//! Numbers are given in order of first appearance and never change.
+//! Numbers are given in order of first appearance and never change. A table that doubles moves all it
+//! has in the middle of a publish; 256 small ones do so one after the other.
 
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Bucket;
+use hashbrown::hash_table::Entry as Slot;
 
 use super::chunked::Chunked;
 use super::varint;
@@ -23,9 +24,23 @@ pub(super) struct SubjectTable {
     /// Seeded anew for every table, so that nobody can choose subjects that collide. Nothing that can
     /// be seen depends on the seed: the table is never iterated.
     hasher: RandomState,
-    table: HashTable<u32>,
+    /// One, and [`SHARDS`] when there are many subjects.
+    shards: Vec<HashTable<Bucket>>,
     entries: Chunked<Entry>,
     arena: Arena,
+}
+
+/// A power of two.
+const SHARDS: usize = 256;
+
+/// With as many subjects, one table is split into shards.
+const SUBJECTS_IN_ONE: usize = 1 << 12;
+
+/// What a table has to know to grow without reading the subjects again.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    hash: u32,
+    number: u32,
 }
 
 /// The messages of one subject that are not deleted. Positions mean nothing while `count` is 0.
@@ -46,7 +61,6 @@ pub(super) struct TableFull;
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     text: u32,
-    hash: u32,
     summary: Summary,
 }
 
@@ -54,7 +68,7 @@ impl SubjectTable {
     pub(super) fn new() -> Self {
         Self {
             hasher: RandomState::default(),
-            table: HashTable::new(),
+            shards: vec![HashTable::new()],
             entries: Chunked::new(),
             arena: Arena::default(),
         }
@@ -67,8 +81,10 @@ impl SubjectTable {
 
     pub(super) fn find(&self, subject: &str) -> Option<u32> {
         let hash = self.hash(subject);
-        let Self { table, entries, arena, .. } = self;
-        table.find(spread(hash), |&number| is(entries, arena, number, hash, subject)).copied()
+        let is = |bucket: &Bucket| {
+            bucket.hash == hash && self.bytes(bucket.number) == subject.as_bytes()
+        };
+        self.shards[shard_of(hash, self.shards.len())].find(spread(hash), is).map(|it| it.number)
     }
 
     /// The number of `subject`, which is given one if it has none.
@@ -76,17 +92,23 @@ impl SubjectTable {
     /// # Errors
     /// There is no room for another; nothing was changed.
     pub(super) fn intern(&mut self, subject: &str) -> Result<u32, TableFull> {
+        if self.entries.len() == SUBJECTS_IN_ONE && self.shards.len() == 1 {
+            self.split();
+        }
         let hash = self.hash(subject);
-        let Self { table, entries, arena, .. } = self;
-        let same = |&number: &u32| is(entries, arena, number, hash, subject);
-        let rehash = |&number: &u32| spread(entries.at(number as usize).hash);
-        match table.entry(spread(hash), same, rehash) {
-            Bucket::Occupied(bucket) => Ok(*bucket.get()),
-            Bucket::Vacant(bucket) => {
+        let Self { shards, entries, arena, .. } = self;
+        let shard = shard_of(hash, shards.len());
+        let is = |bucket: &Bucket| {
+            bucket.hash == hash
+                && arena.text(entries.at(bucket.number as usize).text) == subject.as_bytes()
+        };
+        match shards[shard].entry(spread(hash), is, |bucket| spread(bucket.hash)) {
+            Slot::Occupied(slot) => Ok(slot.get().number),
+            Slot::Vacant(slot) => {
                 let number = u32::try_from(entries.len()).map_err(|_| TableFull)?;
                 let text = arena.push(subject.as_bytes()).ok_or(TableFull)?;
-                bucket.insert(number);
-                entries.push(Entry { text, hash, summary: Summary::default() });
+                slot.insert(Bucket { hash, number });
+                entries.push(Entry { text, summary: Summary::default() });
                 Ok(number)
             }
         }
@@ -115,7 +137,18 @@ impl SubjectTable {
 
     /// Bytes on the heap.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.table.allocation_size() + self.entries.memory_bytes() + self.arena.memory_bytes()
+        let tables: usize = self.shards.iter().map(HashTable::allocation_size).sum();
+        let shards = tables + self.shards.capacity() * size_of::<HashTable<Bucket>>();
+        shards + self.entries.memory_bytes() + self.arena.memory_bytes()
+    }
+
+    fn split(&mut self) {
+        let mut shards = vec![HashTable::new(); SHARDS];
+        for bucket in self.shards.iter().flatten() {
+            let shard: &mut HashTable<Bucket> = &mut shards[shard_of(bucket.hash, SHARDS)];
+            shard.insert_unique(spread(bucket.hash), *bucket, |bucket| spread(bucket.hash));
+        }
+        self.shards = shards;
     }
 
     fn hash(&self, subject: &str) -> u32 {
@@ -124,14 +157,12 @@ impl SubjectTable {
     }
 }
 
-/// Whether the subject with this number is `subject`, whose hash is `hash`.
-fn is(entries: &Chunked<Entry>, arena: &Arena, number: u32, hash: u32, subject: &str) -> bool {
-    let entry = entries.at(number as usize);
-    entry.hash == hash && arena.text(entry.text) == subject.as_bytes()
+/// Picks by the upper bits of the hash; the tables find their places by the lower.
+fn shard_of(hash: u32, shards: usize) -> usize {
+    (hash >> 24) as usize & (shards - 1)
 }
 
-/// The hash as the table wants it, with entropy at both ends, from the half an entry remembers.
-/// Growing the table so never touches the text.
+/// The hash as a table wants it, with entropy at both ends, from the half a bucket remembers.
 fn spread(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
