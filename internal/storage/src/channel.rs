@@ -23,7 +23,7 @@ use pubsub_types::{ChannelName, Format, Seq, SyncPolicy, Timestamp};
 
 use crate::config::ChannelConfig;
 use crate::contents::{Contents, Mark};
-use crate::error::AppendError;
+use crate::error::{AppendError, CommitError};
 use crate::job::{Executor, Job, Task};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::recovery::{Place, Recovered};
@@ -54,6 +54,8 @@ pub struct Channel {
     pub(crate) housekeeping: Mutex<()>,
     /// Sequence of the last committed message.
     pub(crate) last_seq: AtomicU64,
+    /// Changes when something is deleted.
+    pub(crate) deletes_version: AtomicU64,
     watchers: Mutex<Vec<Waker>>,
     pub(crate) counters: Counters,
     findings: Mutex<Vec<Finding>>,
@@ -144,6 +146,7 @@ impl Channel {
             manifest: Mutex::new(ManifestState { manifest, file }),
             housekeeping: Mutex::default(),
             last_seq: AtomicU64::new(next_seq - 1),
+            deletes_version: AtomicU64::new(0),
             watchers: Mutex::default(),
             counters: Counters::default(),
             findings: Mutex::new(findings),
@@ -269,10 +272,15 @@ impl Channel {
         let payload = control.payload();
         let record = NewRecord { time: now, payload: &payload, ..NewRecord::default() };
         let mut state = self.state.lock();
+        if state.closed {
+            let outcome = Outcome::new();
+            outcome.resolve(Err(CommitError::Closed(self.name.clone())));
+            return Ticket::new(&outcome);
+        }
         let pushed = state.open.batch.push_control(self.name.as_str(), control.kind(), &record);
         debug_assert!(pushed.is_ok(), "a control record is small");
         let ticket = Ticket::new(&state.open.outcome);
-        let start = !state.busy && !state.closed;
+        let start = !state.busy;
         state.busy |= start;
         drop(state);
         if start {

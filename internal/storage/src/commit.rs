@@ -94,14 +94,6 @@ impl Channel {
         while !self.drive(usize::MAX) {}
     }
 
-    /// Takes over the committer's place when it is free; whether it was.
-    pub(crate) fn begin_work(&self) -> bool {
-        let mut state = self.state.lock();
-        let free = !state.busy;
-        state.busy = true;
-        free
-    }
-
     fn round(self: &Arc<Self>, mut work: Vec<Pending>) -> Vec<Waker> {
         if work.is_empty() {
             return Vec::new();
@@ -184,6 +176,7 @@ impl Channel {
         if self.config.sync == SyncPolicy::Always {
             contents.active.durable = contents.mark();
         }
+        self.deletes_version.store(contents.deletes_version, Ordering::Release);
         self.last_seq.store(contents.next_seq - 1, Ordering::Release);
         drop(contents);
         for outcome in outcomes {

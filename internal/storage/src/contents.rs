@@ -76,6 +76,8 @@ pub(crate) struct Contents {
     /// those deleted in a sealed one.
     pub(crate) bytes: u64,
     pub(crate) tail: Tail,
+    /// Counts changes of what is deleted.
+    pub(crate) deletes_version: u64,
     /// Files deleted by a recorded command that are still to be removed.
     pub(crate) doomed: Vec<Arc<Sealed>>,
 }
@@ -206,6 +208,7 @@ impl Contents {
 
     /// Takes in something that happened besides a message.
     pub(crate) fn apply_control(&mut self, control: &Control) {
+        self.deletes_version += 1;
         match control {
             Control::Trim(trim) => self.trim(trim.first),
             Control::Tombstone(tombstone) => {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use pubsub_types::Timestamp;
+
 use crate::channel::Channel;
 use crate::positions::PositionFile;
 
@@ -32,6 +34,8 @@ pub(crate) enum Task {
     Mark,
     /// Removes files of deleted segments, finishes indexes of sealed ones.
     Housekeep,
+    /// Deletes what has expired by then.
+    Expire(Timestamp),
 }
 
 impl Job {
@@ -50,6 +54,7 @@ impl Job {
             Work::Channel(channel, Task::Sync) => channel.sync_written(),
             Work::Channel(channel, Task::Mark) => channel.mark_durable(),
             Work::Channel(channel, Task::Housekeep) => channel.housekeep(),
+            Work::Channel(channel, Task::Expire(now)) => channel.expire(now),
             Work::Positions(files) => {
                 for file in files {
                     if let Err(error) = file.sync() {

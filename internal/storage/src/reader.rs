@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -43,18 +44,19 @@ pub struct Reader {
     /// Sequence of the last message given out or passed.
     after: u64,
     cursor: Option<Cursor>,
+    /// State of the channel's deletes that the cursor knows.
+    deletes_version: u64,
 }
 
 /// Where in the files the reader stands.
 #[derive(Debug)]
 struct Cursor {
-    /// First log index of the segment.
-    segment: u64,
     file: String,
     written: Written,
     /// First sequence of the segment.
     first_seq: u64,
-    /// Sequence after the last one of the segment, for a sealed one.
+    /// Sequence after the last one that the source goes up to; `None` for memory, which goes on at the
+    /// next block.
     next_seq: Option<u64>,
     source: Source,
     /// Bytes that are no record were passed since the last record.
@@ -72,7 +74,7 @@ impl Channel {
     /// A reader of what comes after the message `after`; 0 for all there is.
     #[must_use]
     pub fn reader(self: &Arc<Self>, after: u64) -> Reader {
-        Reader { channel: self.clone(), after, cursor: None }
+        Reader { channel: self.clone(), after, cursor: None, deletes_version: 0 }
     }
 
     /// The message with this sequence.
@@ -179,6 +181,12 @@ impl Reader {
         let mut items = Vec::new();
         let mut bytes = 0;
         let last = self.channel.last_seq();
+        let version = self.channel.deletes_version.load(Ordering::Acquire);
+        if self.deletes_version != version {
+            // What was deleted since must not be given out.
+            self.deletes_version = version;
+            self.cursor = None;
+        }
         while self.after < last && items.len() < max_records && bytes < max_bytes {
             if self.cursor.is_none() && !self.position_cursor(block_bytes, &mut items)? {
                 break;
@@ -194,7 +202,7 @@ impl Reader {
                 }
             };
             match found {
-                None => self.leave_segment(last, &mut items),
+                None => self.leave_segment(&mut items),
                 Some(Found::Batch(_)) => (),
                 Some(Found::Damaged { at, len }) => {
                     cursor.damaged = true;
@@ -266,7 +274,6 @@ impl Reader {
                     None => (info.written.header_bytes(), encoding),
                 };
                 Cursor {
-                    segment: info.first_index,
                     file: info.file.clone(),
                     written: info.written,
                     first_seq: info.first_seq,
@@ -282,34 +289,14 @@ impl Reader {
     }
 
     /// At the end of what the cursor can see.
-    fn leave_segment(&mut self, last: u64, items: &mut Vec<Item>) {
+    fn leave_segment(&mut self, items: &mut Vec<Item>) {
         let Some(cursor) = self.cursor.take() else { return };
-        match cursor.next_seq {
-            Some(next_seq) => {
-                // Whatever of a sealed segment did not come by is not there, unless deleted.
-                self.cursor = Some(Cursor { damaged: true, ..cursor });
-                self.pass_gap(next_seq, items);
-                self.cursor = None;
-                self.after = self.after.max(next_seq - 1);
-            }
-            None => {
-                let contents = self.channel.contents.read();
-                let active = &contents.active;
-                let more = contents.next_seq.min(last + 1) > self.after + 1;
-                if active.info.first_index == cursor.segment && more {
-                    // Memory ends where the next block begins; files end where we stopped looking.
-                    let here = active.index.first_at_or_after(crate::contents::seq(self.after + 1));
-                    let lost = here.is_none_or(|here| here.get() > self.after + 1);
-                    drop(contents);
-                    if lost {
-                        let until = here.map_or(last + 1, Seq::get);
-                        self.cursor = Some(Cursor { damaged: true, ..cursor });
-                        self.pass_gap(until, items);
-                        self.cursor = None;
-                        self.after = self.after.max(until - 1);
-                    }
-                }
-            }
+        if let Some(next_seq) = cursor.next_seq {
+            // Whatever of it did not come by is not there, unless deleted.
+            self.cursor = Some(Cursor { damaged: true, ..cursor });
+            self.pass_gap(next_seq, items);
+            self.cursor = None;
+            self.after = self.after.max(next_seq - 1);
         }
     }
 
@@ -372,23 +359,20 @@ fn active_cursor(contents: &Contents, wanted: u64, block_bytes: usize) -> Cursor
         .first_at_or_after(crate::contents::seq(wanted))
         .and_then(|seq| active.index.locate(seq));
     let at = located.map_or(active.end, |location| location.offset);
-    let source = match contents.tail.get(active.info.first_index, at) {
-        Some(bytes) => Source::Memory { bytes, at, offset: 0 },
-        None => Source::File(Scan::new(
-            active.file.clone(),
-            contents.active_encoding(),
-            at,
-            active.end,
-            block_bytes,
-        )),
+    let (source, next_seq) = match contents.tail.get(active.info.first_index, at) {
+        Some(bytes) => (Source::Memory { bytes, at, offset: 0 }, None),
+        None => {
+            let (file, encoding) = (active.file.clone(), contents.active_encoding());
+            let scan = Scan::new(file, encoding, at, active.end, block_bytes);
+            (Source::File(scan), Some(contents.next_seq))
+        }
     };
     let lost = located.is_none_or(|location| location.seq.get() > wanted);
     Cursor {
-        segment: active.info.first_index,
         file: active.info.file.clone(),
         written: active.info.written,
         first_seq: active.info.first_seq,
-        next_seq: None,
+        next_seq,
         source,
         damaged: lost,
         deleted: active.index.deletes().clone(),

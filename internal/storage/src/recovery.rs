@@ -298,6 +298,7 @@ impl Recovery<'_> {
             next_seq: next.next_seq,
             next_index: next.next_index,
             tail: Tail::default(),
+            deletes_version: 0,
             doomed: Vec::new(),
         };
         let applied = deletes::load(self.place, &mut contents, &mut self.findings)?;

@@ -101,11 +101,6 @@ impl Scan {
         }
     }
 
-    /// Where the walk stands: everything before was given out.
-    pub(crate) fn at(&self) -> u64 {
-        self.at
-    }
-
     /// The next thing, or `None` at the end.
     ///
     /// # Errors

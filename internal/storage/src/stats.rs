@@ -25,6 +25,8 @@ pub struct ChannelStats {
     pub active_file: String,
     /// Time of the newest message that a file holds; `None` when there is none.
     pub last_time: Option<Timestamp>,
+    /// Bytes of memory that indexes and the newest batches take.
+    pub memory_bytes: u64,
     /// Records that wait to be written, in bytes.
     pub waiting_bytes: u64,
     /// Messages taken in since the channel was opened.
@@ -60,6 +62,8 @@ impl Channel {
             let holding = contents.sealed.iter().rev().find(|sealed| sealed.info.messages > 0);
             holding.map(|sealed| sealed.info.last_time)
         };
+        let sealed: usize = contents.sealed.iter().map(|sealed| sealed.index_memory()).sum();
+        let memory = sealed + active.index.memory_bytes() + contents.tail.bytes();
         ChannelStats {
             first_seq: contents.first_seq,
             last_seq: contents.next_seq - 1,
@@ -68,6 +72,7 @@ impl Channel {
             segments: contents.sealed.len() as u64 + 1,
             active_file: active.info.file.clone(),
             last_time: newest,
+            memory_bytes: memory as u64,
             waiting_bytes,
             appended: read(&counters.appended),
             writes: read(&counters.writes),

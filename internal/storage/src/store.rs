@@ -47,6 +47,8 @@ const TRASH: &str = "trash";
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 /// Time between two looks at limits on age.
 const AGE_EVERY: Duration = Duration::from_secs(5);
+/// Time between two looks at what has expired.
+const EXPIRY_EVERY: Duration = Duration::from_millis(250);
 /// Time between two looks at what every subscriber has consumed, as in the predecessor.
 const CONSUMED_EVERY: Duration = Duration::from_secs(30);
 
@@ -97,6 +99,7 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct Ticked {
     age: Timestamp,
+    expiry: Timestamp,
     consumed: Timestamp,
     offsets: Timestamp,
 }
@@ -367,10 +370,11 @@ impl Store {
     /// Does what is due at `now`: syncs, limits on age, positions, marks. To be called every 20 to 100
     /// milliseconds; it starts jobs and does not block on the disk but for positions' writes.
     pub fn tick(&self, now: Timestamp) {
-        let (age, consumed, offsets) = {
+        let (age, expiry, consumed, offsets) = {
             let mut ticked = self.ticked.lock();
             (
                 due(&mut ticked.age, now, AGE_EVERY),
+                due(&mut ticked.expiry, now, EXPIRY_EVERY),
                 due(&mut ticked.consumed, now, CONSUMED_EVERY),
                 due(&mut ticked.offsets, now, self.options.offset_flush_interval),
             )
@@ -379,6 +383,9 @@ impl Store {
             channel.tick(now);
             if age {
                 channel.apply_age(now);
+            }
+            if expiry && channel.has_expired(now) {
+                channel.submit(Task::Expire(now));
             }
             if consumed {
                 self.compact(&channel, now);

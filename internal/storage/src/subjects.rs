@@ -21,7 +21,7 @@ use crate::index::{ActiveIndex, IndexError, SlotSet, Span, SubjectCursor, Wanted
 use crate::sealed::{Sealed, SegmentIndex};
 
 /// Runs of sequences that one tombstone names at most, so that the record stays small.
-const TOMBSTONE_RUNS_MAX: usize = 4096;
+pub(crate) const TOMBSTONE_RUNS_MAX: usize = 4096;
 
 /// One subject's messages in a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]

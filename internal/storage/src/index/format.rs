@@ -4,7 +4,7 @@
 //!   header      256 B  magic · version · flags · what segment · its hash · totals · section lengths · crc
 //!   points      where to start reading               blocks of 255 × (slot, offset, greatest time before)
 //!   postings    slots of subjects with many messages blocks of 4 KiB: slot before the block · gaps
-//!   subjects    sorted, each after what it shares    blocks of up to 4 KiB, cut where a subject ends
+//!   subjects    sorted, each after what it shares    blocks of up to 2 KiB, cut where a subject ends
 //!               with the one before it
 //!   point directory · subject directory · filter · missing slots · deleted slots        a block each
 //! ```

@@ -1,29 +1,34 @@
 //! Subjects in byte order, without comparing the beginning that all of them share again and again.
 //!
-//! Eight bytes at a time are copied next to the subject's number and sorted there; only those that
-//! are equal so far go on to the next eight.
+//! Seven bytes at a time are copied next to the subject's number and sorted there; only those that
+//! are equal so far go on to the next seven.
 
-use std::ops::Range;
-
-use super::table::SubjectTable;
+use super::table::{SubjectTable, TextPlace};
 
 /// Sorts subject numbers by the bytes of their subjects. No number is there twice.
 pub(super) fn by_subject(table: &SubjectTable, numbers: impl Iterator<Item = u32>) -> Vec<u32> {
-    let mut keys: Vec<Key> = numbers.map(|number| Key { head: 0, len: 0, number }).collect();
+    let key = |number| Key { head: 0, number, text: table.place(number) };
+    let mut keys: Vec<Key> = numbers.map(key).collect();
     // A list of what is left to do and no recursion: subjects may share thousands of bytes.
     let mut todo = vec![(0..keys.len(), 0)];
     while let Some((equal, depth)) = todo.pop() {
         let group = &mut keys[equal.clone()];
         if group.len() < SMALL {
-            group.sort_unstable_by_key(|key| &table.bytes(key.number)[depth..]);
+            group.sort_unstable_by_key(|key| &table.text(key.text)[depth..]);
             continue;
         }
         for key in group.iter_mut() {
-            key.load(&table.bytes(key.number)[depth..]);
+            key.head = head(&table.text(key.text)[depth..]);
         }
-        group.sort_unstable_by_key(|key| (key.head, key.len));
-        for ties in ties(group) {
-            todo.push((equal.start + ties.start..equal.start + ties.end, depth + HEAD_BYTES));
+        group.sort_unstable_by_key(|key| key.head);
+        let mut end = equal.start;
+        for ties in group.chunk_by(|a, b| a.head == b.head) {
+            let start = end;
+            end += ties.len();
+            // Subjects that end at the same place would be the same subject.
+            if ties.len() > 1 {
+                todo.push((start..end, depth + HEAD_BYTES));
+            }
         }
     }
     keys.into_iter().map(|key| key.number).collect()
@@ -32,36 +37,23 @@ pub(super) fn by_subject(table: &SubjectTable, numbers: impl Iterator<Item = u32
 /// Below this many, comparing whole subjects is as quick.
 const SMALL: usize = 16;
 
-const HEAD_BYTES: usize = size_of::<u64>();
-
 #[derive(Clone, Copy)]
 struct Key {
-    /// The next bytes of the subject, most significant first, zeros behind its end.
     head: u64,
-    /// How many of them are the subject's; tells an end from a zero byte.
-    len: u8,
     number: u32,
+    text: TextPlace,
 }
 
-impl Key {
-    fn load(&mut self, rest: &[u8]) {
-        let mut head = [0; HEAD_BYTES];
-        let len = rest.len().min(HEAD_BYTES);
-        head[..len].copy_from_slice(&rest[..len]);
-        self.head = u64::from_be_bytes(head);
-        self.len = u8::try_from(len).expect("at most eight");
-    }
-}
+const HEAD_BYTES: usize = 7;
 
-/// The stretches of a sorted group that are equal so far and have more to compare.
-fn ties(group: &[Key]) -> impl Iterator<Item = Range<usize>> {
-    let mut end = 0;
-    group.chunk_by(|a, b| a.head == b.head && a.len == b.len).filter_map(move |run| {
-        let start = end;
-        end += run.len();
-        // Two subjects that end at the same place would be the same subject.
-        (run.len() > 1).then_some(start..end)
-    })
+/// The next bytes, most significant first, zeros behind the end; and last, so that an end comes
+/// before a zero, how many they are.
+fn head(rest: &[u8]) -> u64 {
+    let mut head = [0; HEAD_BYTES + 1];
+    let len = rest.len().min(HEAD_BYTES);
+    head[..len].copy_from_slice(&rest[..len]);
+    head[HEAD_BYTES] = u8::try_from(rest.len().min(HEAD_BYTES + 1)).expect("at most eight");
+    u64::from_be_bytes(head)
 }
 
 #[cfg(test)]

@@ -140,9 +140,9 @@ pub(super) struct BlockBuilder {
     directory: DirectoryBuilder,
 }
 
-/// A block is not made longer than this, except by a single subject that is; so it takes one page of
-/// the file system's cache, more or less.
-const BLOCK_BYTES: usize = 4092;
+/// A block is not made longer than this, except by a single subject that is. Finding a subject reads
+/// half of its block; a directory of smaller blocks takes more memory, here a tenth of the filter's.
+const BLOCK_BYTES: usize = 2044;
 
 impl BlockBuilder {
     /// Adds the next subject. If the block before is full, gives it to `write` first.

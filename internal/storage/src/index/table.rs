@@ -60,7 +60,7 @@ pub(super) struct TableFull;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    text: u32,
+    text: TextPlace,
     summary: Summary,
 }
 
@@ -122,7 +122,19 @@ impl SubjectTable {
     /// [`Self::subject`] as bytes, which is cheaper.
     #[inline]
     pub(super) fn bytes(&self, number: u32) -> &[u8] {
-        self.arena.text(self.entries.at(number as usize).text)
+        self.text(self.place(number))
+    }
+
+    /// Where the text of a subject is.
+    #[inline]
+    pub(super) fn place(&self, number: u32) -> TextPlace {
+        self.entries.at(number as usize).text
+    }
+
+    /// What [`Self::bytes`] gives, by the place.
+    #[inline]
+    pub(super) fn text(&self, place: TextPlace) -> &[u8] {
+        self.arena.text(place)
     }
 
     #[inline]
@@ -173,13 +185,16 @@ struct Arena {
     pieces: Vec<Vec<u8>>,
 }
 
-/// Where a piece may still start another text; the text may reach beyond. So an address is 16 bits of
-/// piece and 16 bits of position, and no text is ever in two pieces.
+/// Where a text is: 16 bits of piece and 16 bits of position. No text is ever in two pieces; one that
+/// is longer than a piece has a longer one for itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TextPlace(u32);
+
 const PIECE_BYTES: usize = 1 << 16;
 
 impl Arena {
-    /// Keeps `text` and gives its address, or `None` when addresses are used up.
-    fn push(&mut self, text: &[u8]) -> Option<u32> {
+    /// Keeps `text`, or gives `None` when places are used up.
+    fn push(&mut self, text: &[u8]) -> Option<TextPlace> {
         let needed = varint::len(text.len() as u64) + text.len();
         let fits = |piece: &Vec<u8>| piece.is_empty() || piece.len() + needed <= PIECE_BYTES;
         if !self.pieces.last().is_some_and(fits) {
@@ -192,13 +207,13 @@ impl Arena {
         let at = u16::try_from(piece.len()).expect("a piece with room is shorter than 64 KiB");
         varint::put(piece, text.len() as u64);
         piece.extend_from_slice(text);
-        Some(u32::from(number) << 16 | u32::from(at))
+        Some(TextPlace(u32::from(number) << 16 | u32::from(at)))
     }
 
     #[inline]
-    fn text(&self, address: u32) -> &[u8] {
-        let piece = &self.pieces[(address >> 16) as usize];
-        let mut rest = &piece[(address & 0xffff) as usize..];
+    fn text(&self, place: TextPlace) -> &[u8] {
+        let piece = &self.pieces[(place.0 >> 16) as usize];
+        let mut rest = &piece[(place.0 & 0xffff) as usize..];
         let len = varint::take_u32(&mut rest).expect("every text follows its length");
         &rest[..len as usize]
     }
