@@ -4,6 +4,7 @@
 //! here and nowhere below.
 
 pub mod clock;
+pub mod control;
 mod node;
 mod pool;
 

@@ -183,6 +183,19 @@ impl FromStr for SubscriberId {
     }
 }
 
+impl Serialize for SubscriberId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SubscriberId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::new(&id).map_err(serde::de::Error::custom)
+    }
+}
+
 /// The id breaks a rule of [`SubscriberId`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid subscriber id {id:?}: {reason}")]

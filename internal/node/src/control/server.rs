@@ -1,0 +1,265 @@
+//! The node's end of the control socket.
+//!
+//! Clients are few and local, so each has a task. What a client costs is bounded: one request at a
+//! time, frames of bounded size, and while it reads as a subscriber, no more is read from disk than it
+//! takes off the socket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::net::UnixListener;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::frame::{self, FrameError, FrameReader};
+use super::ops::{self, Ops, Subscription};
+use super::protocol::{ErrorCode, Failure, PROTOCOL_VERSION, Request, Response};
+use super::socket;
+use crate::Node;
+
+/// Most clients connected at one time; the next ones are told so and turned away.
+pub const CLIENTS_MAX: usize = 256;
+
+/// A listening control socket. Dropping it stops it.
+#[derive(Debug)]
+pub struct Server {
+    path: PathBuf,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    removed: Mutex<bool>,
+}
+
+impl Server {
+    /// Listens on the control socket of `node`'s data directory, on the current tokio runtime.
+    ///
+    /// # Errors
+    /// Somebody else listens there, or the socket could not be made.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start(node: Arc<Node>) -> io::Result<Self> {
+        Self::serve(&Ops::new(node))
+    }
+
+    /// As [`Self::start`], sharing `ops` with whoever else does requests on the node.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    ///
+    /// # Panics
+    /// As for [`Self::start`].
+    pub fn serve(ops: &Arc<Ops>) -> io::Result<Self> {
+        let (listener, path) = socket::bind(ops.node().data_dir())?;
+        let listener = UnixListener::from_std(listener)?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let accepting = Accepting {
+            listener,
+            ops: ops.clone(),
+            stop: stop.clone(),
+            tasks: tasks.clone(),
+            room: Arc::new(Semaphore::new(CLIENTS_MAX)),
+        };
+        tasks.spawn(accepting.run());
+        Ok(Self { path, stop, tasks, removed: Mutex::new(false) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Stops listening, ends every connection, and waits until their subscribers' positions are
+    /// written.
+    pub async fn stop(&self) {
+        self.end();
+        self.tasks.wait().await;
+    }
+
+    fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        let mut removed = self.removed.lock();
+        // Once only: by the second time, the name may be another node's.
+        if !std::mem::replace(&mut *removed, true)
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::debug!(%error, "the control socket was not removed");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Accepting {
+    listener: UnixListener,
+    ops: Arc<Ops>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    room: Arc<Semaphore>,
+}
+
+impl Accepting {
+    async fn run(self) {
+        loop {
+            let accepted = tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a control connection was not accepted");
+                    // Out of file descriptors, most likely: without a pause this would spin.
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let (ops, stop, room) = (self.ops.clone(), self.stop.clone(), self.room.clone());
+            self.tasks.spawn(async move {
+                let (from, to) = stream.into_split();
+                let mut connection = Connection { ops, from: FrameReader::new(from), to };
+                let Ok(_permit) = room.try_acquire() else {
+                    let full = Failure::new(
+                        ErrorCode::Busy,
+                        format!("the node has {CLIENTS_MAX} control connections and takes no more"),
+                        "close some",
+                    );
+                    let _told = connection.answer(&Response::Failed(full), &[]).await;
+                    return;
+                };
+                let ended = tokio::select! {
+                    () = stop.cancelled() => Ok(()),
+                    ended = connection.run() => ended,
+                };
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a control connection ended");
+                }
+            });
+        }
+    }
+}
+
+struct Connection {
+    ops: Arc<Ops>,
+    from: FrameReader<OwnedReadHalf>,
+    to: OwnedWriteHalf,
+}
+
+impl Connection {
+    async fn answer(&mut self, response: &Response, parts: &[&[u8]]) -> Result<(), FrameError> {
+        frame::write(&mut self.to, response, parts).await
+    }
+
+    async fn run(&mut self) -> Result<(), FrameError> {
+        if !self.greet().await? {
+            return Ok(());
+        }
+        while let Some((request, body)) = self.from.next::<Request>().await? {
+            if let Request::Subscribe { channel, id, start } = request {
+                let ops = self.ops.clone();
+                let subscribed =
+                    blocking(move || ops.subscribe(&channel, id.as_ref(), start)).await;
+                match subscribed {
+                    Ok(subscription) => self.deliver(subscription).await?,
+                    Err(failure) => self.answer(&Response::Failed(failure), &[]).await?,
+                }
+                continue;
+            }
+            let ops = self.ops.clone();
+            let (response, body) = match blocking(move || ops.handle(request, &body)).await {
+                Ok(answer) => answer,
+                Err(failure) => (Response::Failed(failure), Bytes::new()),
+            };
+            self.answer(&response, &[&body]).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the client speaks our version.
+    async fn greet(&mut self) -> Result<bool, FrameError> {
+        let Some((request, _)) = self.from.next::<Request>().await? else { return Ok(false) };
+        let Request::Hello { version, client } = request else {
+            let rude = Failure::new(ErrorCode::Invalid, "a connection begins with hello", "");
+            self.answer(&Response::Failed(rude), &[]).await?;
+            return Ok(false);
+        };
+        if version != PROTOCOL_VERSION {
+            let text = format!(
+                "{client} speaks version {version} of the control protocol, and this node speaks {PROTOCOL_VERSION}"
+            );
+            let other = Failure::new(ErrorCode::Invalid, text, "use programs of the same version");
+            self.answer(&Response::Failed(other), &[]).await?;
+            return Ok(false);
+        }
+        let hello = Response::Hello {
+            version: PROTOCOL_VERSION,
+            node: self.ops.node().name().to_owned(),
+            pid: std::process::id(),
+        };
+        self.answer(&hello, &[]).await?;
+        Ok(true)
+    }
+
+    /// Sends messages until the client has enough.
+    async fn deliver(&mut self, mut subscription: Subscription) -> Result<(), FrameError> {
+        let begun = Response::Subscribed { after: subscription.after(), made: subscription.made() };
+        self.answer(&begun, &[]).await?;
+        loop {
+            // What the client has dealt with is taken in first, so that an end finds it written.
+            let items = tokio::select! {
+                biased;
+                said = self.from.next::<Request>() => match said? {
+                    Some((Request::Handled { seq }, _)) => {
+                        subscription.handled(seq);
+                        continue;
+                    }
+                    Some((Request::Stop, _)) => break,
+                    Some(_) => {
+                        let odd = Failure::new(ErrorCode::Invalid, "a subscription is under way", "");
+                        return self.answer(&Response::Failed(odd), &[]).await;
+                    }
+                    None => return blocking(move || subscription.finish()).await.or(Ok(())),
+                },
+                items = subscription.next() => items,
+            };
+            match items {
+                Ok(items) => {
+                    let (messages, parts) = ops::to_frame(&items);
+                    let response = Response::Messages { messages };
+                    // Waits for the client. Meanwhile it may say that it has dealt with some: that
+                    // is read afterwards, and until then costs it a place in the socket's buffer.
+                    frame::write(&mut self.to, &response, &parts).await?;
+                }
+                Err(failure) => return self.answer(&Response::Failed(failure), &[]).await,
+            }
+        }
+        let response = match blocking(move || subscription.finish()).await {
+            Ok(()) => Response::Done { what: "stopped".to_owned() },
+            Err(failure) => Response::Failed(failure),
+        };
+        self.answer(&response, &[]).await
+    }
+}
+
+/// Runs what may block on the disk where it may.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => {
+            let text = format!("the request could not be finished: {error}");
+            Err(Failure::new(ErrorCode::Failed, text, "the node's log says more"))
+        }
+    }
+}
