@@ -279,8 +279,11 @@ fn make_dir(path: &Path) -> io::Result<()> {
         Err(Errno::EXIST) => sync_if_possible(above),
         Err(Errno::NOENT) if !above.as_os_str().is_empty() => {
             make_dir(above)?;
-            rustix::fs::mkdir(path, DIR_MODE)?;
-            open_dir(above)?.sync_all()
+            match rustix::fs::mkdir(path, DIR_MODE) {
+                // Another process may be at the same.
+                Ok(()) | Err(Errno::EXIST) => open_dir(above)?.sync_all(),
+                Err(error) => Err(error.into()),
+            }
         }
         Err(error) => Err(error.into()),
     }

@@ -11,7 +11,6 @@ use std::time::UNIX_EPOCH;
 use std::{fs, thread};
 
 use pubsub_disk::{Disk, DiskError, EntryKind, FileDisk, LockError, Open};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 /// A directory with the file "file" in it, opened as the kernel allows, and name by name.
@@ -92,7 +91,10 @@ fn no_symbolic_link_is_followed_out_of_the_directory_or_within_it() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn pipe_in_the_directory_is_refused_and_not_waited_for() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
     for (dir, disk) in disks() {
         mknodat(CWD, dir.path().join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
         for how in [Open::Read, Open::Write] {

@@ -285,3 +285,23 @@ fn damage(file: &mut Pages, corruption: &Corruption) -> bool {
         Corruption::Unreadable { .. } | Corruption::Delete => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn length_ends_anywhere_between_the_old_one_and_the_one_that_was_meant() {
+        let settled = |seed| {
+            let mut file = Pages::from([1; 1000].as_slice());
+            settle_len(&mut file, 10, 1500, &mut Rng::new(seed));
+            file.len()
+        };
+        let lengths: Vec<usize> = (0..400).map(settled).collect();
+        assert!(lengths.iter().all(|len| (10..=1500).contains(len)));
+        for len in [10, 1000, 1500] {
+            assert!(lengths.iter().filter(|&&other| other == len).count() > 10, "{len}");
+        }
+        assert!(lengths.iter().filter(|len| (11..1000).contains(*len)).count() > 10);
+    }
+}

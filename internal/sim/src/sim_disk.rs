@@ -79,7 +79,7 @@ impl SimDisk {
     /// one side writes.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot(Box::new(self.world().clone()))
+        Snapshot(Box::new(self.world().branch(0)))
     }
 
     // The laws it obeys.

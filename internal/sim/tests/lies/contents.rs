@@ -63,6 +63,35 @@ fn later_write_survives_an_earlier_one_that_does_not() {
 }
 
 #[test]
+fn large_write_is_lost_whole_while_another_is_kept_whole() {
+    let mut seen = 0;
+    for seed in SEEDS {
+        let (disk, file) = disk_with(&[0; 10_240]);
+        write(&file, &[1; 5_120], 0).unwrap();
+        write(&file, &[2; 5_120], 5_120).unwrap();
+        disk.reboot(seed);
+        let bytes = disk.bytes("a").unwrap();
+        seen += usize::from(bytes[..5_120] == [0; 5_120] && bytes[5_120..] == [2; 5_120]);
+    }
+    // By torn sectors alone it would hardly ever come about.
+    assert!(seen > 10, "{seen}");
+}
+
+#[test]
+fn some_power_cuts_lose_all_of_many_writes_and_some_lose_none() {
+    let (mut none, mut all) = (0, 0);
+    for seed in SEEDS {
+        let (disk, file) = disk_with(&[0; 60]);
+        (0..60).for_each(|at| write(&file, &[1], at).unwrap());
+        disk.reboot(seed);
+        let bytes = disk.bytes("a").unwrap();
+        none += usize::from(bytes == [0; 60]);
+        all += usize::from(bytes == [1; 60]);
+    }
+    assert!(none > 20 && all > 20, "{none} {all}");
+}
+
+#[test]
 fn of_two_writes_to_one_place_the_older_never_wins_over_the_newer() {
     // Either can be there alone; "o" is neither.
     all_come_up(b"o12", |seed| {
@@ -113,6 +142,41 @@ fn hole_is_garbage_or_bytes_of_another_file_when_told_so() {
         }
     }
     assert!(random > 0 && stale > 0 && zeros > 0, "{random} {stale} {zeros}");
+}
+
+#[test]
+fn write_that_survives_has_no_garbage_in_it() {
+    for seed in SEEDS {
+        let (disk, file) = disk_with(b"");
+        disk.set_garbage(true);
+        write(&file, &[1; 700], 0).unwrap();
+        write(&file, &[2; 700], 1_000).unwrap();
+        drop(file);
+        let snapshot = disk.snapshot();
+        let whole = SimDisk::from_snapshot(&snapshot, seed);
+        whole.reboot_as(Survival::Everything);
+        let expected = [[1; 700].as_slice(), &[0; 300], &[2; 700]].concat();
+        assert_eq!(whole.bytes("a").unwrap(), expected);
+
+        // And where nothing was ever to be written, there are zeros.
+        disk.reboot(seed);
+        let bytes = disk.bytes("a").unwrap();
+        let gap = &bytes[bytes.len().min(700)..bytes.len().min(1_000)];
+        assert!(gap.iter().all(|&byte| byte == 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn length_stays_as_it_was_though_the_bytes_before_it_are_new() {
+    let mut seen = 0;
+    for seed in SEEDS {
+        let (disk, file) = disk_with(b"old");
+        write(&file, &[7; 1000], 0).unwrap();
+        disk.reboot(seed);
+        seen += usize::from(disk.bytes("a").unwrap() == [7; 3]);
+    }
+    // A write torn at that very byte would be a rare thing.
+    assert!(seen > 5, "{seen}");
 }
 
 #[test]

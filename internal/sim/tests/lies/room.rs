@@ -69,6 +69,18 @@ fn hole_takes_no_room_until_it_is_written() {
 }
 
 #[test]
+fn killed_process_gives_back_the_room_of_what_it_had_open_and_removed() {
+    let disk = SimDisk::new(1);
+    disk.set_quota(Some(10));
+    let file = create(&disk, "a");
+    write(&file, b"12345678", 0).unwrap();
+    remove(&disk, "a");
+    assert_eq!(disk.space().unwrap().free_bytes, 2);
+    disk.kill();
+    assert_eq!(disk.space().unwrap().free_bytes, 10);
+}
+
+#[test]
 fn disk_without_a_quota_is_large() {
     let disk = SimDisk::new(1);
     disk.plant("a", &[0; 1000]).unwrap();
