@@ -157,9 +157,10 @@ impl Contents {
 
     /// Takes in what was written down as deleted in a sealed segment.
     pub(crate) fn install_deleted(&mut self, first: u64, set: SlotSet) {
-        let Some(sealed) = self.sealed.iter().find(|sealed| sealed.info.first_seq == first) else {
-            return;
-        };
+        // A segment without messages starts at the same sequence as the one after it.
+        let holds =
+            |sealed: &&Arc<Sealed>| sealed.info.first_seq == first && sealed.info.next_seq > first;
+        let Some(sealed) = self.sealed.iter().find(holds) else { return };
         let dead = sealed.info.messages.min(set.count());
         self.messages = self.messages.saturating_sub(dead);
         self.bytes = self.bytes.saturating_sub(sealed.info.bytes_of(dead));
@@ -233,7 +234,10 @@ impl Contents {
             Arc::make_mut(&mut self.sealed).drain(..gone).collect()
         };
         for sealed in gone {
-            let deleted = Arc::make_mut(&mut self.deleted).remove(&sealed.info.first_seq);
+            let first = sealed.info.first_seq;
+            let holds = sealed.info.next_seq > first;
+            let deleted =
+                if holds { Arc::make_mut(&mut self.deleted).remove(&first) } else { None };
             let live = live_messages(&sealed.info, deleted.as_deref());
             self.messages = self.messages.saturating_sub(live);
             self.bytes = self.bytes.saturating_sub(sealed.info.bytes_of(live));

@@ -1,5 +1,7 @@
 //! How many bytes lie behind a position, and on disk.
 
+use std::sync::atomic::Ordering;
+
 use crate::channel::Channel;
 use crate::contents::Contents;
 
@@ -25,13 +27,24 @@ impl Channel {
         sealed + active_bytes_after(&contents, seq)
     }
 
+    /// Bytes of all segment files since the channel was opened, those removed since included. Never
+    /// shrinks while the channel is open.
+    #[must_use]
+    pub fn stream_bytes(&self) -> u64 {
+        let contents = self.contents.read();
+        disk_bytes(&contents) + self.counters.removed_bytes.load(Ordering::Relaxed)
+    }
+
     /// Bytes of all segment files, those not yet removed included.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {
-        let contents = self.contents.read();
-        let files = contents.sealed.iter().chain(&contents.doomed);
-        files.map(|sealed| sealed.info.bytes).sum::<u64>() + contents.active.end
+        disk_bytes(&self.contents.read())
     }
+}
+
+fn disk_bytes(contents: &Contents) -> u64 {
+    let files = contents.sealed.iter().chain(&contents.doomed);
+    files.map(|sealed| sealed.info.bytes).sum::<u64>() + contents.active.end
 }
 
 fn active_bytes_after(contents: &Contents, seq: u64) -> u64 {

@@ -127,7 +127,10 @@ impl Channel {
 
     /// Deletes single messages, as a recorded command. They are gone when the ticket says so.
     pub fn delete(self: &Arc<Self>, seqs: &[(Seq, Seq)], now: Timestamp) -> crate::Ticket {
-        let seqs = seqs.iter().map(|(first, last)| (first.get(), last.get())).collect();
+        // A record in the log must not speak of messages that come after it.
+        let end = self.last_seq();
+        let inside = |(first, last): &(Seq, Seq)| (first.get(), last.get().min(end));
+        let seqs = seqs.iter().map(inside).filter(|(first, last)| first <= last).collect();
         let tombstone = Tombstone { seqs };
         self.append_control(&Control::Tombstone(tombstone), now)
     }
@@ -244,7 +247,11 @@ impl Channel {
             sealed.close();
         }
         let gone = |sealed: &Arc<Sealed>| doomed.iter().any(|done| Arc::ptr_eq(done, sealed));
-        self.contents.write().doomed.retain(|sealed| !gone(sealed));
+        let mut contents = self.contents.write();
+        contents.doomed.retain(|sealed| !gone(sealed));
+        let bytes = doomed.iter().map(|sealed| sealed.info.bytes).sum();
+        // Under the lock, so that no sum of both counts them twice or not at all.
+        self.counters.removed_bytes.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
         Ok(())
     }
 }

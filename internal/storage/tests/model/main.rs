@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pubsub_disk::{Disk, FileDisk};
+use pubsub_disk::Disk;
 use pubsub_envelope::{Meta, NewRecord};
-use pubsub_sim::Rng;
+use pubsub_sim::{Rng, SimDisk};
 use pubsub_storage::{Channel, ChannelConfig, Executor, Item, Job, Limits, Store, StoreOptions};
 use pubsub_types::{ChannelName, Filter, Format, Seq, SyncPolicy, Timestamp};
 use uuid::Uuid;
@@ -64,7 +64,7 @@ impl Naive {
 }
 
 struct World {
-    dir: tempfile::TempDir,
+    disk: SimDisk,
     options: StoreOptions,
     queue: Arc<Queue>,
     store: Option<Arc<Store>>,
@@ -74,9 +74,8 @@ struct World {
 impl World {
     fn open(&mut self) {
         self.store = None;
-        let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(self.dir.path()).unwrap());
-        let store =
-            Store::open(disk, self.queue.clone(), self.options.clone(), Uuid::from_u128(1));
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let store = Store::open(disk, self.queue.clone(), self.options.clone(), Uuid::from_u128(1));
         self.store = Some(store.unwrap());
     }
 
@@ -151,9 +150,8 @@ fn history(seed: u64) {
         ..ChannelConfig::default()
     };
     let options = StoreOptions { defaults, ..StoreOptions::default() };
-    let dir = tempfile::tempdir().unwrap();
     let queue = Arc::new(Queue::default());
-    let mut world = World { dir, options, queue, store: None, now: 1_000 };
+    let mut world = World { disk: SimDisk::new(seed), options, queue, store: None, now: 1_000 };
     world.open();
     let mut naive = Naive::default();
     for _ in 0..rng.below(250) {
@@ -207,8 +205,13 @@ fn history(seed: u64) {
                 let expires =
                     (rng.below(6) == 0).then(|| now.plus(std::time::Duration::from_secs(3)));
                 let meta = Meta { expires, ..Meta::default() };
-                let record =
-                    NewRecord { time: now, subject, payload: &payload, meta, ..NewRecord::default() };
+                let record = NewRecord {
+                    time: now,
+                    subject,
+                    payload: &payload,
+                    meta,
+                    ..NewRecord::default()
+                };
                 channel.append(&[record]).unwrap();
                 let message = Message { subject: subject.to_owned(), payload, expires };
                 naive.append(message, limits);
@@ -228,7 +231,7 @@ fn every_answer_is_that_of_a_plain_list() {
             let seed = seed.parse().unwrap();
             (seed, seed + 1)
         }
-        Err(_) => (0, 150),
+        Err(_) => (0, 400),
     };
     for seed in from..to {
         history(seed);
