@@ -3,10 +3,16 @@
 //! This crate does what the machines decide. It is the shell: clocks, threads, sockets and signals are
 //! here and nowhere below.
 
+mod append;
 pub mod clock;
 pub mod control;
+mod host;
 mod node;
+pub mod options;
 mod pool;
+pub mod subscription;
 
+pub use append::append;
+pub use host::{ensure_directories, host_name};
 pub use node::{Node, StartError};
 pub use pool::Pool;

@@ -92,8 +92,8 @@ pub struct Store {
     closed: AtomicBool,
     made: AtomicU64,
     ticked: Mutex<Ticked>,
-    /// Released when the store is dropped.
-    _lock: Box<dyn Lock>,
+    /// Released when the store is closed or dropped.
+    lock: Mutex<Option<Box<dyn Lock>>>,
 }
 
 #[derive(Debug, Default)]
@@ -161,7 +161,7 @@ impl Store {
             closed: AtomicBool::new(false),
             made: AtomicU64::new(0),
             ticked: Mutex::default(),
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         });
         store.empty_trash();
         Ok(store)
@@ -383,6 +383,9 @@ impl Store {
             channel.tick(now);
             if age {
                 channel.apply_age(now);
+                if channel.has_sparse() {
+                    channel.submit(Task::Housekeep);
+                }
             }
             if expiry && channel.has_expired(now) {
                 channel.submit(Task::Expire(now));
@@ -474,6 +477,8 @@ impl Store {
             let (twin, info) = &mut *node;
             result = store_node(twin, info);
         }
+        // Now another process, or this one again, may open it.
+        drop(self.lock.lock().take());
         result
     }
 }
