@@ -36,13 +36,6 @@ impl Finding {
 /// Everything wrong between keys, save where one of them is in `suspect`: what is already reported as
 /// wrong by itself would only be reported again.
 pub(crate) fn find(config: &Config, suspect: &BTreeSet<String>) -> Vec<ConfigError> {
-    // What is inside something wrong is wrong with it.
-    let is_suspect = |key: &str| {
-        let inside = |outer: &String| {
-            key.strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with('.'))
-        };
-        suspect.contains(key) || suspect.iter().any(inside)
-    };
     let mut found = Vec::new();
     sync::contradictions(config, &mut found);
     backoff(config, &mut found);
@@ -51,7 +44,7 @@ pub(crate) fn find(config: &Config, suspect: &BTreeSet<String>) -> Vec<ConfigErr
     client(config, &mut found);
     found
         .into_iter()
-        .filter(|finding| !finding.keys.iter().any(|key| is_suspect(key)))
+        .filter(|finding| !finding.keys.iter().any(|key| suspect.contains(key)))
         .map(|finding| finding.into_error(config))
         .collect()
 }

@@ -149,7 +149,7 @@ fn the_kind_of_each_mistake_is_told_apart() {
 fn the_borders_of_ranges_are_inside() {
     for text in [
         "storage: {segment_mb: 1, max_files: 1000000, max_record_bytes: 1KiB}",
-        "storage: {segment_mb: 4096, max_record_bytes: 256MiB, retention: 0}",
+        "storage: {segment_mb: 4096, max_record_bytes: 256MiB, retention: 36500d}",
         "subscribers: {max_retries: 0, retry_backoff_base_ms: 5000}",
         "federation: {reconnect_jitter: 0, max_batch_bytes: 64MiB}",
         "federation: {reconnect_jitter: 1, reconnect_base_ms: 60000}",
@@ -176,6 +176,7 @@ fn what_is_already_reported_is_not_reported_again_as_its_consequence() {
     only("hub: {enabled: true, listen_addr: '1'}\n");
     only("subscribers: {retry_backoff_max_ms: x, retry_backoff_base_ms: 9000}\n");
     only("client: {hubs: [{adr: 'hub:1'}]}\n");
+    only("hub: {allowed_peers: [alice]}\n");
     only("storage: {sync_policy: periodical, sync_interval_ms: 0}\n");
 }
 

@@ -227,6 +227,9 @@ fn a_channels_interval_follows_the_same_spelling() {
     let (kind, message) = only_error(text);
     assert_eq!(kind, ErrorKind::Contradiction);
     assert!(message.contains("add sync_policy: periodic"), "{message}");
+    let text = "storage: {sync_policy: always, channels: {\">\": {sync_policy: periodic}, a: \
+                {sync_interval_ms: 9}}}\n";
+    assert_eq!(policy(text, "a"), SyncPolicy::Periodic);
     let text = "storage: {sync_interval_ms: 0, channels: {a: {sync_policy: periodic}}}\n";
     assert_eq!(policy(text, "a"), SyncPolicy::Periodic);
 }
