@@ -481,3 +481,55 @@ const JUDGED_ANEW: u32 = 256;
 fn slot(slots: Option<&Chunked<u32>>, at: u32) -> u32 {
     slots.map_or(at, |slots| slots.at(at as usize))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::seq;
+    use super::{ActiveIndex, PushError};
+    use pubsub_types::Timestamp;
+
+    fn push(index: &mut ActiveIndex, at: u64, offset: u64, subject: &str) -> Result<(), PushError> {
+        index.push(seq(at), Timestamp(0), offset, 100, subject)
+    }
+
+    #[test]
+    fn messages_out_of_order_or_beyond_a_segment_are_refused_and_change_nothing() {
+        let mut index = ActiveIndex::new(seq(10));
+        push(&mut index, 10, 1000, "a").unwrap();
+        let before = index.totals();
+        let order = |at, offset| Err(PushError::OutOfOrder { seq: seq(at), offset });
+        assert_eq!(push(&mut index, 10, 2000, "b"), order(10, 2000));
+        assert_eq!(push(&mut index, 9, 2000, "b"), order(9, 2000));
+        assert_eq!(push(&mut index, 11, 999, "b"), order(11, 999));
+        let full = |at, offset| Err(PushError::Full { seq: seq(at), offset });
+        let far = 10 + u64::from(u32::MAX);
+        assert_eq!(push(&mut index, far, 2000, "b"), full(far, 2000));
+        assert_eq!(push(&mut index, 11, 1 << 32, "b"), full(11, 1 << 32));
+        assert_eq!(index.totals(), before);
+        assert_eq!(index.count("b"), 0);
+
+        push(&mut index, far - 1, (1 << 32) - 1, "b").unwrap();
+        assert_eq!(index.last("b"), Some(seq(far - 1)));
+        assert_eq!(index.missing().count(), u64::from(u32::MAX) - 2);
+    }
+
+    #[test]
+    fn a_subject_of_24_bytes_costs_at_most_64_bytes_and_a_message_12() {
+        let mut index = ActiveIndex::new(seq(1));
+        for n in 0..300_000u64 {
+            push(&mut index, n + 1, n * 160, &format!("{n:024}")).unwrap();
+            // The pieces that lists grow by are nothing to a large index.
+            if n >= 10_000 && n % 1000 == 0 {
+                let bytes = index.memory_bytes() - (256 << 10);
+                assert!(bytes as u64 <= (64 + 12) * (n + 1), "{bytes} bytes for {n} subjects");
+            }
+        }
+    }
+
+    #[test]
+    fn a_channel_that_has_one_message_costs_next_to_nothing() {
+        let mut index = ActiveIndex::new(seq(1));
+        push(&mut index, 1, 64, "").unwrap();
+        assert!(index.memory_bytes() < 600, "{}", index.memory_bytes());
+    }
+}

@@ -13,6 +13,7 @@
 //! Messages are deleted by number, in a [`SlotSet`] beside the segment: an index file never changes.
 
 mod active;
+mod bits;
 mod blocks;
 mod bloom;
 mod build;
@@ -21,6 +22,7 @@ mod chunked;
 mod cursor;
 mod error;
 mod format;
+mod messages;
 #[cfg(test)]
 mod model;
 mod order;
@@ -41,7 +43,8 @@ pub use build::SealedIndexBuilder;
 pub use cursor::SealedSubjects;
 pub use error::IndexError;
 pub use format::{SegmentDigest, SegmentId};
-pub use sealed::{Matches, SealedIndex};
+pub use messages::Matches;
+pub use sealed::SealedIndex;
 pub use slots::{SlotSet, SlotSetError};
 
 /// Where in a segment to find a message.

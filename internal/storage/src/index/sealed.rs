@@ -6,7 +6,7 @@
 //!   sequence, time ──▶ point directory ──▶ one page of points ──▶ where to start reading
 //! ```
 //!
-//! Filter and directories are read at the first question that needs them, about 1.4 bytes a subject,
+//! Filter and directories are read at the first question that needs them, about 1.5 bytes a subject,
 //! and can be dropped at any time. Blocks are not kept: the operating system has them, and a block
 //! costs about a microsecond to read and check.
 
@@ -20,8 +20,8 @@ use super::blocks::Source;
 use super::bloom::{self, Bloom};
 use super::cursor::{Entries, SealedSubjects};
 use super::format::{CRC_BYTES, Section, SegmentDigest, SegmentId};
+use super::messages::{EntrySlots, LiveSlots, Matches, seq_of};
 use super::points::{self, Point};
-use super::postings::ListReader;
 use super::subjects::{self, Directory, Entry};
 use super::{IndexError, Location, SlotSet, Span, Totals, Wanted};
 
@@ -244,7 +244,7 @@ impl SealedIndex {
     pub fn matches(&self, wanted: Wanted<'_>) -> Result<Matches, IndexError> {
         let mut slots = Vec::new();
         if wanted.is_all() || (self.is_plain() && wanted.matches("")) {
-            return Ok(Matches { first_seq: self.id().first_seq, slots: self.all_slots()? });
+            return Ok(Matches::new(self.id().first_seq, self.all_slots()?));
         }
         let mut entries = Entries::new(self, wanted, None)?;
         while let Some(entry) = entries.next()? {
@@ -254,7 +254,7 @@ impl SealedIndex {
             }
         }
         slots.sort_unstable();
-        Ok(Matches { first_seq: self.id().first_seq, slots: slots.into_iter().collect() })
+        Ok(Matches::new(self.id().first_seq, slots.into_iter().collect()))
     }
 
     /// The subjects that are wanted in byte order, from the first that is greater than `after`. Reads
@@ -314,9 +314,7 @@ impl SealedIndex {
         let (Some(first), Some(last)) = (live.next(0), live.previous(last)) else {
             return Ok(None);
         };
-        let lost: u64 = live.missing.ranges().map(|it| deletes.count_in(it)).sum();
-        let gone = deletes.count_in(0..=live.last) - lost;
-        let count = self.totals().messages.saturating_sub(gone);
+        let count = self.totals().messages.saturating_sub(live.deleted());
         Ok(Some(Span { first: self.seq(first), last: self.seq(last), count }))
     }
 
@@ -437,7 +435,7 @@ impl SealedIndex {
 
     fn live_slots<'a>(&self, deletes: &'a SlotSet) -> Result<LiveSlots<'a>, IndexError> {
         let last = self.source.header().last_slot().unwrap_or(0);
-        Ok(LiveSlots { missing: self.missing()?, deletes, last })
+        Ok(LiveSlots::new(self.missing()?, deletes, last))
     }
 
     fn next_of(
@@ -454,14 +452,7 @@ impl SealedIndex {
 
     /// The slots of `entry` at and after `from`.
     fn slots(&self, entry: &Entry, from: u32) -> Result<EntrySlots<'_>, IndexError> {
-        let Entry { first, last, list, .. } = *entry;
-        let start = (first >= from).then_some(first);
-        let rest = match list {
-            Some(place) => Rest::List(ListReader::open(&self.source, place, first, last, from)?),
-            None if entry.is_run() => Rest::Run { next: first.saturating_add(1), last },
-            None => Rest::Run { next: last, last },
-        };
-        Ok(EntrySlots { start, rest, from })
+        EntrySlots::open(&self.source, entry, from)
     }
 
     /// The slot to look from for messages at or after `seq`; `None` when there are none.
@@ -476,115 +467,6 @@ impl SealedIndex {
     }
 }
 
-/// The messages of a sealed segment that match a filter; made by [`SealedIndex::matches`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Matches {
-    first_seq: Seq,
-    slots: SlotSet,
-}
-
-impl Matches {
-    /// The first of them at or after `from` that is not deleted.
-    #[must_use]
-    pub fn next(&self, from: Seq, deletes: &SlotSet) -> Option<Seq> {
-        let slot = from.get().saturating_sub(self.first_seq.get());
-        let mut slot = self.slots.next_in(u32::try_from(slot).ok()?)?;
-        loop {
-            let live = deletes.next_live(slot)?;
-            if live == slot {
-                return Some(seq_of(self.first_seq, slot));
-            }
-            slot = self.slots.next_in(live)?;
-        }
-    }
-
-    /// How many there are, deleted ones included.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.slots.count()
-    }
-
-    /// Bytes in memory, this value included.
-    #[must_use]
-    pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.slots.memory_bytes()
-    }
-}
-
-/// The slots that have a message which is not deleted.
-struct LiveSlots<'a> {
-    missing: Arc<SlotSet>,
-    deletes: &'a SlotSet,
-    last: u32,
-}
-
-impl LiveSlots<'_> {
-    fn next(&self, mut slot: u32) -> Option<u32> {
-        loop {
-            let live = self.deletes.next_live(slot).filter(|&live| live <= self.last)?;
-            slot = self.missing.next_live(live)?;
-            if slot == live {
-                return Some(slot);
-            }
-        }
-    }
-
-    fn previous(&self, mut slot: u32) -> Option<u32> {
-        loop {
-            let live = self.deletes.previous_live(slot)?;
-            slot = self.missing.previous_live(live)?;
-            if slot == live {
-                return Some(slot);
-            }
-        }
-    }
-}
-
-/// The slots of one subject, ascending, from some slot on.
-struct EntrySlots<'a> {
-    /// The subject's first, unless it is too early or was given.
-    start: Option<u32>,
-    rest: Rest<'a>,
-    from: u32,
-}
-
-enum Rest<'a> {
-    Run { next: u32, last: u32 },
-    List(ListReader<'a>),
-}
-
-impl EntrySlots<'_> {
-    fn next(&mut self) -> Result<Option<u32>, IndexError> {
-        if let Some(first) = self.start.take() {
-            return Ok(Some(first));
-        }
-        match &mut self.rest {
-            Rest::Run { next, last } => {
-                let slot = (*next).max(self.from);
-                *next = slot.saturating_add(1);
-                Ok((slot <= *last).then_some(slot))
-            }
-            Rest::List(list) => loop {
-                match list.next()? {
-                    Some(slot) if slot < self.from => (),
-                    slot => return Ok(slot),
-                }
-            },
-        }
-    }
-
-    fn next_live(&mut self, deletes: &SlotSet) -> Result<Option<u32>, IndexError> {
-        while let Some(slot) = self.next()? {
-            match deletes.next_live(slot) {
-                Some(live) if live == slot => return Ok(Some(slot)),
-                // What is deleted in one piece is passed over in one step.
-                live => self.from = live.unwrap_or(u32::MAX),
-            }
-        }
-        Ok(None)
-    }
-}
-
 fn resident<T>(
     place: &ArcSwapOption<T>,
     read: impl FnOnce() -> Result<T, IndexError>,
@@ -595,8 +477,4 @@ fn resident<T>(
     let fresh = Arc::new(read()?);
     place.store(Some(fresh.clone()));
     Ok(fresh)
-}
-
-fn seq_of(first: Seq, slot: u32) -> Seq {
-    Seq::new(first.get() + u64::from(slot)).expect("sequences start at one")
 }

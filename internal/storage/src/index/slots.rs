@@ -14,6 +14,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use super::bits::{Run, bit, insert_bits, masked, set_bits, slot_of, starts, words_for};
 use super::varint;
 
 /// A set of slots; first of all, the deleted messages of one segment.
@@ -29,12 +30,6 @@ enum Form {
     Runs(Vec<Run>),
     /// One bit a slot, and how many runs they make.
     Bits { words: Vec<u64>, runs: usize },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
-    first: u32,
-    last: u32,
 }
 
 impl SlotSet {
@@ -368,12 +363,6 @@ pub struct SlotSetError {
 const RANGES: u8 = 0;
 const BITS: u8 = 1;
 
-impl Run {
-    fn len(self) -> u64 {
-        u64::from(self.last - self.first) + 1
-    }
-}
-
 /// Inserts into ascending runs, joining what touches; how many slots are new.
 fn insert_run(runs: &mut Vec<Run>, new: Run) -> u64 {
     let from = runs.partition_point(|run| u64::from(run.last) + 1 < u64::from(new.first));
@@ -393,58 +382,8 @@ fn insert_run(runs: &mut Vec<Run>, new: Run) -> u64 {
     joined.len() - known
 }
 
-/// Sets bits within the words, keeping `runs` their number of runs; how many bits are new.
-fn insert_bits(words: &mut [u64], runs: &mut usize, new: Run) -> u64 {
-    let set: u64 =
-        masked(words, new).map(|(at, mask)| u64::from((words[at] & mask).count_ones())).sum();
-    // Only runs that start inside, or right behind, can be joined to another.
-    let swallowed = starts(words, Run { last: new.last.saturating_add(1), ..new });
-    set_bits(words, new);
-    let joins_left = new.first.checked_sub(1).is_some_and(|before| bit(words, before));
-    *runs = *runs - swallowed + usize::from(!joins_left);
-    new.len() - set
-}
-
-fn set_bits(words: &mut [u64], run: Run) {
-    for (at, mask) in masked(words, run) {
-        words[at] |= mask;
-    }
-}
-
-/// How many runs start within `window`.
-fn starts(words: &[u64], window: Run) -> usize {
-    masked(words, window)
-        .map(|(at, mask)| {
-            let carry = at.checked_sub(1).map_or(0, |before| words[before] >> 63);
-            (words[at] & !(words[at] << 1 | carry) & mask).count_ones() as usize
-        })
-        .sum()
-}
-
-/// The words that `run` touches, and which of their bits; words that are not there are left out.
-fn masked(words: &[u64], run: Run) -> impl DoubleEndedIterator<Item = (usize, u64)> + use<> {
-    let (first, last) = (run.first as usize / 64, run.last as usize / 64);
-    (first..words.len().min(last + 1)).map(move |at| {
-        let low = if at == first { !0 << (run.first % 64) } else { !0 };
-        let high = if at == last { !0 >> (63 - run.last % 64) } else { !0 };
-        (at, low & high)
-    })
-}
-
-fn bit(words: &[u64], slot: u32) -> bool {
-    words.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
-}
-
 fn run_at_or_after(runs: &[Run], slot: u32) -> Option<Run> {
     runs.get(runs.partition_point(|run| run.last < slot)).copied()
-}
-
-fn slot_of(word: usize, bit: u32) -> u32 {
-    u32::try_from(word * 64).expect("words reach no further than 32 bits") + bit
-}
-
-fn words_for(last: u32) -> usize {
-    last as usize / 64 + 1
 }
 
 /// Whether runs would take less than half the room of bits. The half keeps a set from going back
