@@ -14,7 +14,7 @@ const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 /// What a messenger is opened with; made by [`Messenger::builder`].
 ///
 /// What is set here wins over the configuration, in whatever order it is set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
     config: Config,
@@ -23,7 +23,8 @@ pub struct Builder {
     sync_policy: Option<SyncPolicy>,
     service_name: Option<String>,
     ignore_unbuilt: bool,
-    grace: Option<Duration>,
+    grace: Duration,
+    control: bool,
 }
 
 /// The same, decided.
@@ -32,6 +33,22 @@ pub(crate) struct Settings {
     pub(crate) ignore_unbuilt: bool,
     pub(crate) service_name: Option<String>,
     pub(crate) grace: Duration,
+    pub(crate) control: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            config: Config::default(),
+            data_dir: None,
+            name: None,
+            sync_policy: None,
+            service_name: None,
+            ignore_unbuilt: false,
+            grace: GRACE_DEFAULT,
+            control: true,
+        }
+    }
 }
 
 impl Builder {
@@ -75,7 +92,14 @@ impl Builder {
     /// Sets the time that running handlers get to finish when their subscriber is stopped; 10 s when
     /// nobody says. What is not done by then comes again after the next start.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = Some(grace);
+        self.grace = grace;
+        self
+    }
+
+    /// Sets whether the `pubsub` command may talk to this messenger while it is open, through a socket
+    /// in the data directory that only this user may use. On when nobody says.
+    pub fn control(mut self, control: bool) -> Self {
+        self.control = control;
         self
     }
 
@@ -110,7 +134,8 @@ impl Builder {
             config,
             ignore_unbuilt: self.ignore_unbuilt,
             service_name: self.service_name,
-            grace: self.grace.unwrap_or(GRACE_DEFAULT),
+            grace: self.grace,
+            control: self.control,
         }
     }
 }

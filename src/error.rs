@@ -75,14 +75,6 @@ pub enum OpenError {
     /// The data directory or a thread is not to be had.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The control socket could not be opened.
-    #[error("open the control socket in data directory {data_dir:?}")]
-    Control {
-        /// The data directory.
-        data_dir: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
 }
 
 impl OpenError {
@@ -98,7 +90,7 @@ impl OpenError {
                 ..
             }) => ErrorKind::DataDirInUse,
             Self::Start(StartError::Open { .. } | StartError::DataDir { .. }) => ErrorKind::DataDir,
-            Self::Start(_) | Self::Control { .. } => ErrorKind::Io,
+            Self::Start(_) => ErrorKind::Io,
         }
     }
 }

@@ -14,6 +14,7 @@ use pubsub_storage::{AppendError, Channel, ChannelError};
 use pubsub_types::{ChannelName, SubscriberId};
 
 use crate::builder::Settings;
+use crate::control::Control;
 use crate::error::{OpenError, PublishError, ShutdownError, SubscribeError, Unbuilt};
 
 /// An open messenger.
@@ -29,6 +30,7 @@ pub(crate) struct Inner {
     channels: RwLock<BTreeMap<ChannelName, Arc<Channel>>>,
     closed: AtomicBool,
     closing: Mutex<()>,
+    control: Option<Control>,
     pub(crate) published: Mutex<Published>,
 }
 
@@ -43,7 +45,7 @@ pub(crate) struct Published {
 impl Inner {
     /// Opens the data directory. Blocks.
     pub(crate) fn open(settings: Settings) -> Result<Arc<Self>, OpenError> {
-        let Settings { mut config, ignore_unbuilt, service_name, grace } = settings;
+        let Settings { mut config, ignore_unbuilt, service_name, grace, control } = settings;
         config.apply_defaults(&pubsub_node::host_name());
         config.validate()?;
         let unbuilt = config.unbuilt();
@@ -62,8 +64,10 @@ impl Inner {
             Some(name) => Context::new().with_service_name(name),
             None => Context::new(),
         };
+        let control = if control { start_control(&node) } else { None };
         Ok(Arc::new(Self {
             defaults,
+            control,
             subscriptions: Subscriptions::new(node.clone(), types.clone(), subscribers),
             types,
             node,
@@ -157,6 +161,9 @@ impl Inner {
     pub(crate) fn close(&self) -> Result<(), ShutdownError> {
         let _one_at_a_time = self.closing.lock();
         self.channels.write().clear();
+        if let Some(control) = &self.control {
+            control.stop();
+        }
         self.node
             .close()
             .map_err(|source| ShutdownError { data_dir: self.node.data_dir().to_owned(), source })
@@ -168,6 +175,16 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.subscriptions.cancel_all();
     }
+}
+
+/// The messenger does its work without the socket too, so that is no reason not to start.
+fn start_control(node: &Arc<Node>) -> Option<Control> {
+    let started = Control::start(node.clone());
+    if let Err(error) = &started {
+        let data_dir = node.data_dir().display();
+        tracing::warn!(%data_dir, %error, "no control socket; the command line cannot reach this node");
+    }
+    started.ok()
 }
 
 /// Checks the names of a subscriber and its channel.

@@ -31,6 +31,7 @@
 pub mod blocking;
 mod builder;
 mod context;
+mod control;
 mod error;
 mod inner;
 mod messenger;
