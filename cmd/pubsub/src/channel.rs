@@ -5,6 +5,7 @@ use pubsub_storage::ChannelConfig;
 
 use crate::cli::{ChannelAddArgs, ChannelCommand, Output};
 use crate::context::Context;
+use crate::doctor;
 use crate::fail::{self, Fail};
 use crate::out;
 
@@ -17,6 +18,7 @@ pub(crate) fn run(command: ChannelCommand, context: &Context) -> Result<(), Fail
             (Response::Channel(info), _) => show(&info, context),
             _ => Err(fail::unexpected()),
         },
+        ChannelCommand::Verify { channel } => doctor::run(Some(&channel), context),
         ChannelCommand::Compact { channel, before, sure } => {
             let request =
                 |dry_run| Request::ChannelCompact { channel: channel.clone(), before, dry_run };

@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Pub(PubArgs),
     /// Prints messages as they come.
     Sub(SubArgs),
+    /// Prints a channel's newest messages from its files, without asking a node.
+    Tail(TailArgs),
     /// Channels: make, list, show, verify, compact, remove.
     #[command(subcommand, visible_alias = "ch")]
     Channel(ChannelCommand),
@@ -76,6 +78,18 @@ pub(crate) enum Command {
     /// Dead letters: list, show, publish again.
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Checks every record of a data directory, read-only, and says what to do.
+    Doctor,
+    /// Prints what a shell needs to complete these commands.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page, or writes one for every command.
+    Man {
+        /// Directory to write to.
+        dir: Option<PathBuf>,
+    },
     /// Prints the version.
     Version,
 }
@@ -131,6 +145,39 @@ pub(crate) struct SubArgs {
     pub(crate) timeout: Option<Duration>,
 }
 
+/// Arguments of `tail`.
+#[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    /// The channel.
+    pub(crate) channel: ChannelName,
+    #[command(flatten)]
+    pub(crate) start: TailStart,
+    /// Goes on with what is published.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Prints envelopes, as a JSONL channel has them, whatever the channel's format.
+    #[arg(long)]
+    pub(crate) jsonl: bool,
+}
+
+/// Where `tail` begins.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct TailStart {
+    /// Prints the last so many messages.
+    #[arg(short = 'n', long, default_value_t = 10, value_name = "N")]
+    pub(crate) lines: usize,
+    /// Begins with the oldest message.
+    #[arg(long)]
+    pub(crate) from_start: bool,
+    /// Begins with messages of this age (1h30m) or time (2026-11-21T13:00:00Z).
+    #[arg(long, value_name = "DURATION|TIME")]
+    pub(crate) since: Option<When>,
+    /// Begins behind this sequence.
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) after: Option<u64>,
+}
+
 /// Where to begin.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
@@ -161,6 +208,11 @@ pub(crate) enum ChannelCommand {
     Ls,
     /// Shows a channel.
     Info {
+        /// The channel.
+        channel: ChannelName,
+    },
+    /// Checks every record of a channel, read-only.
+    Verify {
         /// The channel.
         channel: ChannelName,
     },

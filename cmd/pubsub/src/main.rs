@@ -11,12 +11,15 @@ mod channel;
 mod cli;
 mod context;
 mod dlq;
+mod doctor;
 mod fail;
+mod generate;
 mod out;
 mod parse;
 mod publish;
 mod sub;
 mod subscriber;
+mod tail;
 
 use std::process::ExitCode;
 
@@ -47,9 +50,13 @@ fn run(command: Command, context: &Context) -> Result<(), Fail> {
     match command {
         Command::Pub(args) => context.block_on(publish::run(args, context)),
         Command::Sub(args) => context.block_on(sub::run(args, context)),
+        Command::Tail(args) => context.block_on(tail::run(args, context)),
         Command::Channel(command) => channel::run(command, context),
         Command::Subscriber(command) => subscriber::run(command, context),
         Command::Dlq(command) => dlq::run(command, context),
+        Command::Doctor => doctor::run(None, context),
+        Command::Completion { shell } => generate::completion(shell),
+        Command::Man { dir } => generate::man(dir.as_deref(), context),
         Command::Version => out::version(context),
     }
 }

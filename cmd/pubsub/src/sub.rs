@@ -99,11 +99,19 @@ pub(crate) struct Printer<'a> {
     channel: &'a ChannelName,
     pub(crate) out: Out,
     printed: bool,
+    format: Output,
 }
 
 impl<'a> Printer<'a> {
     pub(crate) fn new(context: &'a Context, channel: &'a ChannelName) -> Self {
-        Self { context, channel, out: Out::new(), printed: false }
+        Self { context, channel, out: Out::new(), printed: false, format: context.output }
+    }
+
+    /// Prints envelopes, one a line, where payloads would be printed.
+    pub(crate) fn envelopes(&mut self) {
+        if self.format == Output::Table {
+            self.format = Output::Jsonl;
+        }
     }
 
     fn print(&mut self, head: &MessageHead, headers: &Bytes, payload: &Bytes) -> Result<(), Fail> {
@@ -138,11 +146,11 @@ impl<'a> Printer<'a> {
 
     /// Prints one message: its payload, or its envelope as a JSONL channel has it.
     pub(crate) fn record(&mut self, seq: u64, record: &NewRecord<'_>) -> Result<(), Fail> {
-        if self.context.output == Output::Table {
+        if self.format == Output::Table {
             self.out.write(record.payload)?;
             return self.out.write(b"\n");
         }
-        if self.context.output == Output::Json {
+        if self.format == Output::Json {
             self.out.write(if self.printed { b"," } else { b"[" })?;
         }
         self.printed = true;
@@ -153,7 +161,7 @@ impl<'a> Printer<'a> {
 
     /// Prints what belongs behind the last message.
     pub(crate) fn end(&mut self) -> Result<(), Fail> {
-        if self.context.output == Output::Json {
+        if self.format == Output::Json {
             self.out.write(if self.printed { b"]\n" } else { b"[]\n" })?;
         }
         self.out.flush()

@@ -138,6 +138,33 @@ pub(crate) fn path_of(dir: &Path, name: &str, suffix: &str) -> PathBuf {
     dir.join(format!("{name}.{suffix}"))
 }
 
+/// What one copy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// There is no file.
+    Missing,
+    /// Made, and never written.
+    Empty,
+    /// Bytes that do not prove themselves.
+    Damaged,
+    /// Whole.
+    Whole,
+}
+
+/// What each copy of `name` is, looked at without touching it.
+pub(crate) fn states(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<[State; 2]> {
+    let state = |suffix: &str| match disk.open(&path_of(dir, name, suffix), Open::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(State::Missing),
+        Err(error) => Err(error),
+        Ok(file) => Ok(match read(&*file)? {
+            Copy::Empty => State::Empty,
+            Copy::Damaged => State::Damaged,
+            Copy::Whole { .. } => State::Whole,
+        }),
+    };
+    Ok([state("a")?, state("b")?])
+}
+
 enum Copy {
     Empty,
     Damaged,

@@ -16,7 +16,7 @@ mod protocol;
 mod server;
 mod socket;
 
-pub use client::{Client, ClientError, OpenMode, Subscribed};
+pub use client::{Client, ClientError, Local, OpenMode, Remote, Subscribed};
 pub use frame::{BODY_BYTES_MAX, FrameError, HEAD_BYTES_MAX};
 pub use protocol::{
     ChannelInfo, ChannelRow, DeadLetterRow, DlqReplayed, ErrorCode, Failure, MessageHead,

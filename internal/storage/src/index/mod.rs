@@ -35,6 +35,7 @@ mod slots;
 mod subjects;
 mod table;
 mod varint;
+mod verify;
 
 use pubsub_types::{Filter, Seq, Timestamp};
 

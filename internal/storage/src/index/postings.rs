@@ -20,7 +20,8 @@ pub(super) struct ListPlace {
     pub(super) more_pages: u64,
 }
 
-const PAGE_BYTES: usize = 4096;
+/// Bytes of a page, its checksum included.
+pub(super) const PAGE_BYTES: usize = 4096;
 const PAYLOAD_BYTES: usize = PAGE_BYTES - CRC_BYTES;
 /// Every page begins with a slot.
 const FIRST_GAP: usize = size_of::<u32>();
