@@ -99,13 +99,23 @@ impl Sealed {
     }
 
     /// The index, opened or, should its file be missing or damaged, built again from the segment.
+    /// One in memory answers without what is in `deleted`; one in a file is told with each question.
     ///
     /// # Errors
     /// A file could not be read.
-    pub(crate) fn index(&self, place: Place<'_>, log_id: Uuid) -> io::Result<SegmentIndex> {
+    pub(crate) fn index(
+        &self,
+        place: Place<'_>,
+        log_id: Uuid,
+        deleted: &SlotSet,
+    ) -> io::Result<SegmentIndex> {
         {
             let mut open = self.open.lock();
-            if let Some(memory) = &open.memory {
+            if let Some(memory) = &mut open.memory {
+                // One that was built again knows the segment, and not what later ones deleted.
+                if memory.deletes().count() < deleted.count() {
+                    Arc::make_mut(memory).delete_slots(deleted);
+                }
                 return Ok(SegmentIndex::Memory(memory.clone()));
             }
             if open.index.is_none() {
@@ -115,7 +125,7 @@ impl Sealed {
                 return Ok(SegmentIndex::File(index.clone()));
             }
         }
-        self.rebuild(place, log_id).map(SegmentIndex::Memory)
+        self.rebuild(place, log_id, deleted).map(SegmentIndex::Memory)
     }
 
     fn open_index(&self, place: Place<'_>, log_id: Uuid) -> io::Result<Option<Arc<SealedIndex>>> {
@@ -136,7 +146,12 @@ impl Sealed {
     }
 
     /// Builds the index again from the segment, in memory; housekeeping writes it.
-    fn rebuild(&self, place: Place<'_>, log_id: Uuid) -> io::Result<Arc<ActiveIndex>> {
+    fn rebuild(
+        &self,
+        place: Place<'_>,
+        log_id: Uuid,
+        deleted: &SlotSet,
+    ) -> io::Result<Arc<ActiveIndex>> {
         let from = From {
             at: self.info.written.header_bytes(),
             first_index: self.info.first_index,
@@ -150,7 +165,8 @@ impl Sealed {
             }
             Err(error) => return Err(error),
         };
-        let walked = walk(&file, self.info.encoding(log_id), from, self.info.bytes)?;
+        let mut walked = walk(&file, self.info.encoding(log_id), from, self.info.bytes)?;
+        walked.index.delete_slots(deleted);
         let index = Arc::new(walked.index);
         self.open.lock().memory = Some(index.clone());
         Ok(index)
@@ -169,7 +185,8 @@ impl Sealed {
         if wanted <= self.info.first_seq {
             return Ok(None);
         }
-        match self.index(place, log_id)? {
+        // Where a message starts does not depend on what is deleted.
+        match self.index(place, log_id, &SlotSet::new())? {
             SegmentIndex::Memory(index) => {
                 Ok(index.first_at_or_after(seq(wanted)).and_then(|first| index.locate(first)))
             }

@@ -245,7 +245,9 @@ impl Channel {
         let mut indexes = Vec::with_capacity(snapshot.sealed.len());
         for sealed in snapshot.sealed.iter() {
             let io = |source| self.io_error(sealed, source);
-            indexes.push((sealed, sealed.index(self.place(), snapshot.log_id).map_err(io)?));
+            let deleted = snapshot.deleted_in(sealed);
+            let index = sealed.index(self.place(), snapshot.log_id, deleted).map_err(io)?;
+            indexes.push((sealed, index));
         }
         let mut cursors: Vec<Box<dyn SubjectCursor + '_>> = Vec::with_capacity(indexes.len());
         for (sealed, index) in &indexes {
@@ -313,7 +315,7 @@ impl Channel {
     ) -> Result<T, ReadError> {
         let index = || {
             sealed
-                .index(self.place(), snapshot.log_id)
+                .index(self.place(), snapshot.log_id, snapshot.deleted_in(sealed))
                 .map_err(|source| self.io_error(sealed, source))
         };
         match question(&index()?) {
