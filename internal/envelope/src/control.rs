@@ -14,6 +14,8 @@ pub enum Control {
     Tombstone(Tombstone),
     /// Everything before a sequence was deleted.
     Trim(Trim),
+    /// The segment that this record ends was compacted.
+    Compaction(Compaction),
 }
 
 /// Messages that were deleted one by one.
@@ -33,6 +35,20 @@ pub struct Trim {
     pub why: Box<str>,
 }
 
+/// What a compaction left of a segment. It is the last record of the segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compaction {
+    /// Messages left.
+    pub messages: u64,
+    /// Log index after the last record that the segment had.
+    pub next_index: u64,
+    /// Sequence after the last message that the segment had.
+    pub next_seq: u64,
+    /// Records left that change what is deleted.
+    #[serde(default)]
+    pub controls: u64,
+}
+
 impl Control {
     /// The kind of record that says this.
     #[must_use]
@@ -40,6 +56,7 @@ impl Control {
         match self {
             Self::Tombstone(_) => Kind::Tombstone,
             Self::Trim(_) => Kind::Trim,
+            Self::Compaction(_) => Kind::Compaction,
         }
     }
 
@@ -52,6 +69,7 @@ impl Control {
         let json = match self {
             Self::Tombstone(body) => serde_json::to_vec(body),
             Self::Trim(body) => serde_json::to_vec(body),
+            Self::Compaction(body) => serde_json::to_vec(body),
         };
         json.expect("plain values are always JSON")
     }
@@ -64,11 +82,11 @@ impl Control {
         match record.kind {
             Kind::Tombstone => serde_json::from_slice(payload).ok().map(Self::Tombstone),
             Kind::Trim => serde_json::from_slice(payload).ok().map(Self::Trim),
+            Kind::Compaction => serde_json::from_slice(payload).ok().map(Self::Compaction),
             Kind::Message
             | Kind::Purge
             | Kind::ConsumerDelta
             | Kind::Configuration
-            | Kind::Compaction
             | Kind::Noop => None,
         }
     }

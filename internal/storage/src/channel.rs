@@ -106,6 +106,7 @@ pub(crate) struct Counters {
     pub(crate) rolled: AtomicU64,
     pub(crate) gaps: AtomicU64,
     pub(crate) limit_deletes: AtomicU64,
+    pub(crate) compacted: AtomicU64,
     /// Bytes of segment files that were removed.
     pub(crate) removed_bytes: AtomicU64,
 }

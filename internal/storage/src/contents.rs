@@ -118,6 +118,17 @@ impl Contents {
         Arc::make_mut(&mut self.sealed).push(sealed);
     }
 
+    /// Puts a compacted segment in the place of what it was made from. What was deleted of it stays on
+    /// record: so a sequence that is not in it is known to be deleted, and not damaged.
+    pub(crate) fn replace_sealed(&mut self, old: &Arc<Sealed>, new: Arc<Sealed>) {
+        let sealed = Arc::make_mut(&mut self.sealed);
+        // It may have been trimmed meanwhile.
+        if let Some(place) = sealed.iter_mut().find(|sealed| Arc::ptr_eq(sealed, old)) {
+            *place = new;
+        }
+        self.deletes_version += 1;
+    }
+
     /// How to read the active segment.
     pub(crate) fn active_encoding(&self) -> Encoding {
         let info = &self.active.info;
@@ -163,7 +174,9 @@ impl Contents {
         let Some(sealed) = self.sealed.iter().find(holds) else { return };
         let dead = sealed.info.messages.min(set.count());
         self.messages = self.messages.saturating_sub(dead);
-        self.bytes = self.bytes.saturating_sub(sealed.info.bytes_of(dead));
+        let there = dead.saturating_sub(sealed.info.removed);
+        self.bytes = self.bytes.saturating_sub(sealed.info.bytes_of(there));
+        set.ranges().for_each(|slots| sealed.note_deleted(slots));
         Arc::make_mut(&mut self.deleted).insert(first, Arc::new(set));
     }
 
@@ -211,6 +224,7 @@ impl Contents {
     pub(crate) fn apply_control(&mut self, control: &Control) {
         self.deletes_version += 1;
         match control {
+            Control::Compaction(_) => (),
             Control::Trim(trim) => self.trim(trim.first),
             Control::Tombstone(tombstone) => {
                 for &(first, last) in &tombstone.seqs {
@@ -316,7 +330,7 @@ pub(crate) fn live_messages(info: &SegmentInfo, deleted: Option<&SlotSet>) -> u6
 impl SegmentInfo {
     /// Bytes that `messages` messages of it take on average.
     pub(crate) fn bytes_of(&self, messages: u64) -> u64 {
-        let all = u128::from(self.messages.max(1));
+        let all = u128::from(self.messages.saturating_sub(self.removed).max(1));
         u64::try_from(u128::from(self.bytes) * u128::from(messages) / all).unwrap_or(u64::MAX)
     }
 }

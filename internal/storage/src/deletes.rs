@@ -9,10 +9,12 @@ use data_encoding::BASE64;
 use pubsub_disk::Disk;
 use serde::{Deserialize, Serialize};
 
+use crate::compact;
 use crate::contents::Contents;
 use crate::index::SlotSet;
 use crate::recovery::Place;
 use crate::report::Finding;
+use crate::sealed::Sealed;
 use crate::twin::{self, Twin};
 use crate::walk::{From, walk};
 
@@ -25,8 +27,16 @@ struct Checkpoint {
     index: u64,
     /// First sequence that was not trimmed.
     first_seq: u64,
-    /// First sequence of each segment with deleted messages, and their set.
-    deleted: Vec<(u64, String)>,
+    deleted: Vec<DeletedIn>,
+}
+
+/// What is deleted in one segment.
+#[derive(Debug, Serialize, Deserialize)]
+struct DeletedIn {
+    /// First sequence of the segment.
+    first_seq: u64,
+    /// The set, encoded.
+    slots: String,
 }
 
 /// Writes down what is deleted in the sealed segments. Nothing is written when there is nothing to
@@ -36,17 +46,33 @@ pub(crate) fn store(disk: &dyn Disk, dir: &Path, contents: &Contents) -> io::Res
     if contents.deleted.is_empty() && !exists {
         return Ok(());
     }
-    let encode = |(first, set): (&u64, &Arc<SlotSet>)| (*first, BASE64.encode(&set.encode()));
+    let encode = |sealed: &Arc<Sealed>| {
+        let info = &sealed.info;
+        let set =
+            contents.deleted.get(&info.first_seq).filter(|_| info.next_seq > info.first_seq)?;
+        let slots = BASE64.encode(&set.encode());
+        Some(DeletedIn { first_seq: info.first_seq, slots })
+    };
     let checkpoint = Checkpoint {
         index: contents.active.info.first_index - 1,
         first_seq: contents.first_seq,
-        deleted: contents.deleted.iter().map(encode).collect(),
+        deleted: contents.sealed.iter().filter_map(encode).collect(),
     };
     let bytes = serde_json::to_vec(&checkpoint).map_err(io::Error::other)?;
     Twin::open(disk, dir, NAME)?.0.store(&bytes)
 }
 
-/// Reads what was written down into `contents`; gives back the log index up to which it counts.
+/// What was written down.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Checkpointed {
+    /// Every record up to this log index is counted in.
+    pub(crate) index: u64,
+    /// First sequence that was not trimmed. It may be newer than the index, so it is to be applied
+    /// after all that follows the index.
+    pub(crate) first_seq: u64,
+}
+
+/// Reads what was written down into `contents`.
 ///
 /// What happened between then and the active segment is read from the sealed segments; all of it,
 /// when what was written down is damaged.
@@ -54,39 +80,52 @@ pub(crate) fn load(
     place: Place<'_>,
     contents: &mut Contents,
     findings: &mut Vec<Finding>,
-) -> io::Result<u64> {
+) -> io::Result<Checkpointed> {
     let loaded = twin::load(place.disk, place.dir, NAME)?;
-    let mut index = 0;
+    let mut known = Checkpointed::default();
     match loaded.content.as_deref().map(decode) {
         Some(Some((checkpoint, sets))) => {
-            index = checkpoint.index;
-            install(contents, checkpoint.first_seq, sets);
+            known = Checkpointed { index: checkpoint.index, first_seq: checkpoint.first_seq };
+            for (first, set) in sets {
+                contents.install_deleted(first, set);
+            }
         }
         Some(None) => findings.push(Finding::DeletesRebuilt),
         None if loaded.damaged > 0 => findings.push(Finding::DeletesRebuilt),
         None => (),
     }
-    replay_sealed(place, contents, index)?;
-    Ok(index)
+    if known.index == 0 {
+        install_holes(place, contents)?;
+    }
+    replay_sealed(place, contents, known.index)?;
+    Ok(known)
 }
 
 fn decode(bytes: &[u8]) -> Option<(Checkpoint, Vec<(u64, SlotSet)>)> {
     let checkpoint: Checkpoint = serde_json::from_slice(bytes).ok()?;
-    let set = |(first, text): &(u64, String)| {
-        let bytes = BASE64.decode(text.as_bytes()).ok()?;
-        Some((*first, SlotSet::decode(&bytes).ok()?))
+    let set = |deleted: &DeletedIn| {
+        let bytes = BASE64.decode(deleted.slots.as_bytes()).ok()?;
+        Some((deleted.first_seq, SlotSet::decode(&bytes).ok()?))
     };
     let sets = checkpoint.deleted.iter().map(set).collect::<Option<Vec<_>>>()?;
     Some((checkpoint, sets))
 }
 
-fn install(contents: &mut Contents, first_seq: u64, sets: Vec<(u64, SlotSet)>) {
-    let known = |first: u64| contents.sealed.iter().any(|sealed| sealed.info.first_seq == first);
-    let sets: Vec<(u64, SlotSet)> = sets.into_iter().filter(|(first, _)| known(*first)).collect();
-    for (first, set) in sets {
-        contents.install_deleted(first, set);
+/// Works out what compactions left out, from what they left.
+fn install_holes(place: Place<'_>, contents: &mut Contents) -> io::Result<()> {
+    let compacted: Vec<_> =
+        contents.sealed.iter().filter(|sealed| sealed.info.removed > 0).cloned().collect();
+    for sealed in compacted {
+        let info = &sealed.info;
+        let index = match sealed.walk(place, contents.log_id) {
+            Ok(index) => index,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let holes = compact::holes(&index, info.first_seq, info.next_seq);
+        contents.install_deleted(info.first_seq, holes);
     }
-    contents.first_seq = contents.first_seq.max(first_seq);
+    Ok(())
 }
 
 /// Applies what sealed segments say happened after `index`.

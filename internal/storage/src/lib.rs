@@ -11,6 +11,7 @@
 
 mod channel;
 mod commit;
+mod compact;
 mod config;
 mod contents;
 mod deletes;
@@ -43,7 +44,9 @@ pub use channel::{Appended, BACKLOG_BYTES_MAX, Channel};
 pub use config::{ChannelConfig, Limits, RECORD_BYTES_MAX, Resolver, StoreOptions};
 pub use error::{AppendError, ChannelError, CommitError, OpenError, PublishError, ReadError};
 pub use follow::{FollowFrom, Followed, Follower};
-pub use inspect::{Diagnosis, Inspected, Inspection, Problem, Progress, Severity, inspect, recorded_config};
+pub use inspect::{
+    Diagnosis, Inspected, Inspection, Problem, Progress, Severity, inspect, recorded_config,
+};
 pub use job::{Executor, Job};
 pub use positions::{Position, PositionFile};
 pub use reader::{Item, Reader};

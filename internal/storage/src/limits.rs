@@ -98,7 +98,7 @@ impl Channel {
             .iter()
             .filter_map(|control| match control {
                 Control::Tombstone(tombstone) => Some(&tombstone.seqs),
-                Control::Trim(_) => None,
+                Control::Trim(_) | Control::Compaction(_) => None,
             })
             .flatten()
             .map(|(first, last)| last - first + 1)
@@ -217,6 +217,9 @@ impl Channel {
         let Some(_alone) = self.housekeeping.try_lock() else { return };
         if let Err(error) = self.write_indexes() {
             tracing::warn!(channel = %self.name, %error, "an index was not written; it stays in memory and is tried again");
+        }
+        if let Err(error) = self.compact_sparse() {
+            tracing::warn!(channel = %self.name, %error, "a segment was not compacted; it is tried again");
         }
         if let Err(error) = self.remove_doomed() {
             tracing::warn!(channel = %self.name, %error, "files of deleted segments were not removed; it is tried again");

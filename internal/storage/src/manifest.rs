@@ -108,13 +108,16 @@ pub(crate) struct SegmentInfo {
     pub(crate) next_seq: u64,
     /// Bytes that count. What follows them in the file does not.
     pub(crate) bytes: u64,
-    /// Messages that can be read.
+    /// Messages that it had when it was sealed.
     pub(crate) messages: u64,
     pub(crate) first_time: Timestamp,
     pub(crate) last_time: Timestamp,
     /// A write or sync of it failed, or bytes of it are damaged.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) suspect: bool,
+    /// How many of `messages` a compaction left out, all of them deleted before.
+    #[serde(default, skip_serializing_if = "none")]
+    pub(crate) removed: u64,
     /// Records in it that change what is deleted, in it or in earlier ones.
     #[serde(default, skip_serializing_if = "none")]
     pub(crate) controls: u64,

@@ -268,7 +268,7 @@ impl Reader {
                 };
                 let info = &sealed.info;
                 let encoding = info.encoding(log_id);
-                let start = sealed.start_of(self.channel.place(), log_id, wanted).map_err(io)?;
+                let start = self.channel.start_of(&sealed, log_id, wanted).map_err(io)?;
                 let (at, encoding) = match start {
                     Some(location) => (location.offset, encoding.starting_at(location.seq.get())),
                     None => (info.written.header_bytes(), encoding),

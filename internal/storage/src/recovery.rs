@@ -21,6 +21,7 @@ use pubsub_envelope::jsonl;
 use pubsub_types::{ChannelName, Format, Timestamp};
 use uuid::Uuid;
 
+use crate::compact::finished_compaction;
 use crate::config::ChannelConfig;
 use crate::contents::{Active, Contents, Mark, seq};
 use crate::deletes;
@@ -266,8 +267,8 @@ impl Recovery<'_> {
             if let Some(info) = &segment.sealed {
                 next.next_index = next.next_index.max(info.next_index);
                 next.next_seq = next.next_seq.max(info.next_seq);
-                self.check_sealed(info, segment.len);
-                sealed.push(Sealed::new(info.clone()));
+                let info = self.check_sealed(info, manifest.log_id, segment.len)?;
+                sealed.push(Sealed::new(info));
                 continue;
             }
             let Some(len) = segment.len else { continue };
@@ -286,6 +287,8 @@ impl Recovery<'_> {
             Some((segment, scanned)) => Self::resume(manifest.log_id, &segment, scanned)?,
             None => self.begin(manifest, next, now)?,
         };
+        let first_seq =
+            sealed.first().map_or(active.info.first_seq, |oldest| oldest.info.first_seq);
         let mut contents = Contents {
             log_id: manifest.log_id,
             messages: sealed.iter().map(|sealed| sealed.info.messages).sum::<u64>()
@@ -294,21 +297,21 @@ impl Recovery<'_> {
             sealed: Arc::new(sealed),
             active,
             deleted: Arc::default(),
-            first_seq: 1,
+            first_seq,
             next_seq: next.next_seq,
             next_index: next.next_index,
             tail: Tail::default(),
             deletes_version: 0,
             doomed: Vec::new(),
         };
-        let applied = deletes::load(self.place, &mut contents, &mut self.findings)?;
+        let known = deletes::load(self.place, &mut contents, &mut self.findings)?;
         for (index, control) in controls {
-            if index > applied {
+            if index > known.index {
                 contents.apply_control(&control);
             }
         }
-        if manifest.first_seq > contents.first_seq {
-            let first = manifest.first_seq;
+        let first = manifest.first_seq.max(known.first_seq);
+        if first > contents.first_seq {
             let why = "".into();
             contents.apply_control(&Control::Trim(pubsub_envelope::control::Trim { first, why }));
         }
@@ -318,7 +321,13 @@ impl Recovery<'_> {
         Ok(contents)
     }
 
-    fn check_sealed(&mut self, info: &SegmentInfo, len: Option<u64>) {
+    /// What a segment is that the manifest describes, by the length of its file.
+    fn check_sealed(
+        &mut self,
+        info: &SegmentInfo,
+        log_id: Uuid,
+        len: Option<u64>,
+    ) -> io::Result<SegmentInfo> {
         match len {
             None if info.next_seq > info.first_seq => {
                 self.findings.push(Finding::MissingSegment {
@@ -327,13 +336,19 @@ impl Recovery<'_> {
                     last: info.next_seq - 1,
                 });
             }
-            Some(len) if len < info.bytes => self.findings.push(Finding::Damaged {
-                file: info.file.clone(),
-                at: len,
-                bytes: info.bytes - len,
-            }),
+            Some(len) if len < info.bytes => {
+                if let Some(newer) = finished_compaction(self.place, info, log_id, len)? {
+                    return Ok(newer);
+                }
+                self.findings.push(Finding::Damaged {
+                    file: info.file.clone(),
+                    at: len,
+                    bytes: info.bytes - len,
+                });
+            }
             None | Some(_) => (),
         }
+        Ok(info.clone())
     }
 
     /// Passes over a segment that the manifest does not describe, and cuts its torn end.
@@ -431,6 +446,8 @@ impl Recovery<'_> {
         } else {
             self.findings.push(Finding::Adopted { file: segment.file.clone() });
         }
+        let span = walked.next_seq - scanned.first_seq;
+        let removed = if walked.compaction.is_some() { span - walked.messages } else { 0 };
         let info = SegmentInfo {
             file: segment.file.clone(),
             written: segment.written,
@@ -439,12 +456,13 @@ impl Recovery<'_> {
             first_seq: scanned.first_seq,
             next_seq: walked.next_seq,
             bytes: walked.end,
-            messages: walked.messages,
+            messages: walked.messages + removed,
             first_time: walked.first_time,
             last_time: walked.last_time,
             suspect: !walked.damage.is_empty(),
             next_expiry: walked.next_expiry,
             controls: walked.controls.len() as u64,
+            removed,
         };
         Sealed::with(info, scanned.file, walked.index)
     }

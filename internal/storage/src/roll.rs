@@ -291,6 +291,7 @@ fn seal(active: Active, next_index: u64, next_seq: u64) -> Arc<Sealed> {
         last_time: active.last_time,
         suspect: active.damaged,
         controls: active.controls,
+        removed: 0,
         next_expiry: active.next_expiry,
     };
     let index: ActiveIndex = active.index;

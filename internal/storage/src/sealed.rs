@@ -18,8 +18,7 @@ use uuid::Uuid;
 
 use crate::contents::seq;
 use crate::index::{
-    ActiveIndex, IndexError, Location, SealedIndex, SealedIndexBuilder, SegmentDigest, SegmentId,
-    SlotSet,
+    ActiveIndex, IndexError, SealedIndex, SealedIndexBuilder, SegmentDigest, SegmentId, SlotSet,
 };
 use crate::manifest::SegmentInfo;
 use crate::recovery::Place;
@@ -98,34 +97,23 @@ impl Sealed {
         Ok(file)
     }
 
-    /// The index, opened or, should its file be missing or damaged, built again from the segment.
-    /// One in memory answers without what is in `deleted`; one in a file is told with each question.
+    /// The index, if it is in memory or its file is there and whole.
     ///
     /// # Errors
-    /// A file could not be read.
-    pub(crate) fn index(
+    /// The file could not be read.
+    pub(crate) fn opened_index(
         &self,
         place: Place<'_>,
         log_id: Uuid,
-        deleted: &SlotSet,
-    ) -> io::Result<SegmentIndex> {
-        {
-            let mut open = self.open.lock();
-            if let Some(memory) = &mut open.memory {
-                // One that was built again knows the segment, and not what later ones deleted.
-                if memory.deletes().count() < deleted.count() {
-                    Arc::make_mut(memory).delete_slots(deleted);
-                }
-                return Ok(SegmentIndex::Memory(memory.clone()));
-            }
-            if open.index.is_none() {
-                open.index = self.open_index(place, log_id)?;
-            }
-            if let Some(index) = &open.index {
-                return Ok(SegmentIndex::File(index.clone()));
-            }
+    ) -> io::Result<Option<SegmentIndex>> {
+        let mut open = self.open.lock();
+        if let Some(memory) = &open.memory {
+            return Ok(Some(SegmentIndex::Memory(memory.clone())));
         }
-        self.rebuild(place, log_id, deleted).map(SegmentIndex::Memory)
+        if open.index.is_none() {
+            open.index = self.open_index(place, log_id)?;
+        }
+        Ok(open.index.clone().map(SegmentIndex::File))
     }
 
     fn open_index(&self, place: Place<'_>, log_id: Uuid) -> io::Result<Option<Arc<SealedIndex>>> {
@@ -145,62 +133,25 @@ impl Sealed {
         }
     }
 
-    /// Builds the index again from the segment, in memory; housekeeping writes it.
-    fn rebuild(
-        &self,
-        place: Place<'_>,
-        log_id: Uuid,
-        deleted: &SlotSet,
-    ) -> io::Result<Arc<ActiveIndex>> {
+    /// Builds the index again from the segment, as if nothing was deleted.
+    ///
+    /// # Errors
+    /// The file is not there or could not be read.
+    pub(crate) fn walk(&self, place: Place<'_>, log_id: Uuid) -> io::Result<ActiveIndex> {
         let from = From {
             at: self.info.written.header_bytes(),
             first_index: self.info.first_index,
             first_seq: self.info.first_seq,
         };
-        let file = match self.file(place) {
-            Ok(file) => file,
-            // A segment that is gone has an index without messages.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Arc::new(ActiveIndex::new(seq(self.info.first_seq))));
-            }
-            Err(error) => return Err(error),
-        };
-        let mut walked = walk(&file, self.info.encoding(log_id), from, self.info.bytes)?;
-        walked.index.delete_slots(deleted);
-        let index = Arc::new(walked.index);
-        self.open.lock().memory = Some(index.clone());
-        Ok(index)
+        let file = self.file(place)?;
+        Ok(walk(&file, self.info.encoding(log_id), from, self.info.bytes)?.index)
     }
 
-    /// Where to start reading for the message `wanted`, if that is not the start of the segment.
-    ///
-    /// # Errors
-    /// The index could not be read.
-    pub(crate) fn start_of(
-        &self,
-        place: Place<'_>,
-        log_id: Uuid,
-        wanted: u64,
-    ) -> io::Result<Option<Location>> {
-        if wanted <= self.info.first_seq {
-            return Ok(None);
-        }
-        // Where a message starts does not depend on what is deleted.
-        match self.index(place, log_id, &SlotSet::new())? {
-            SegmentIndex::Memory(index) => {
-                Ok(index.first_at_or_after(seq(wanted)).and_then(|first| index.locate(first)))
-            }
-            SegmentIndex::File(index) => match index.locate_block(seq(wanted)) {
-                Ok(location) => Ok(location),
-                Err(IndexError::Io { source, .. }) => Err(source),
-                // A slow answer instead of none; the next question builds it again.
-                Err(error) => {
-                    tracing::warn!(channel = %place.name, segment = %self.info.file, %error, "index is built again");
-                    self.distrust_index();
-                    Ok(None)
-                }
-            },
-        }
+    /// Takes in an index that was built again and told what is deleted; housekeeping writes it.
+    pub(crate) fn install(&self, index: ActiveIndex) -> Arc<ActiveIndex> {
+        let index = Arc::new(index);
+        self.open.lock().memory = Some(index.clone());
+        index
     }
 
     /// Forgets an index file that turned out to be damaged; it is built again when it is needed.

@@ -45,6 +45,8 @@ pub struct ChannelStats {
     pub gaps: u64,
     /// Times that a limit deleted messages.
     pub limit_deletes: u64,
+    /// Segments that were written again without what was deleted of them.
+    pub compacted: u64,
 }
 
 impl Channel {
@@ -82,6 +84,7 @@ impl Channel {
             rolled: read(&counters.rolled),
             gaps: read(&counters.gaps),
             limit_deletes: read(&counters.limit_deletes),
+            compacted: read(&counters.compacted),
         }
     }
 

@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use pubsub_envelope::control::{Control, Tombstone};
 use pubsub_types::{Filter, Seq, Timestamp};
+use uuid::Uuid;
 
 use crate::Ticket;
 use crate::channel::Channel;
-use crate::contents::Snapshot;
+use crate::contents::{Snapshot, seq};
 use crate::error::ReadError;
-use crate::index::{ActiveIndex, IndexError, SlotSet, Span, SubjectCursor, Wanted};
+use crate::index::{ActiveIndex, IndexError, Location, SlotSet, Span, SubjectCursor, Wanted};
 use crate::sealed::{Sealed, SegmentIndex};
 
 /// Runs of sequences that one tombstone names at most, so that the record stays small.
@@ -245,8 +246,7 @@ impl Channel {
         let mut indexes = Vec::with_capacity(snapshot.sealed.len());
         for sealed in snapshot.sealed.iter() {
             let io = |source| self.io_error(sealed, source);
-            let deleted = snapshot.deleted_in(sealed);
-            let index = sealed.index(self.place(), snapshot.log_id, deleted).map_err(io)?;
+            let index = self.index_of(sealed, snapshot.log_id).map_err(io)?;
             indexes.push((sealed, index));
         }
         let mut cursors: Vec<Box<dyn SubjectCursor + '_>> = Vec::with_capacity(indexes.len());
@@ -314,9 +314,7 @@ impl Channel {
         question: impl Fn(&SegmentIndex) -> Result<T, IndexError>,
     ) -> Result<T, ReadError> {
         let index = || {
-            sealed
-                .index(self.place(), snapshot.log_id, snapshot.deleted_in(sealed))
-                .map_err(|source| self.io_error(sealed, source))
+            self.index_of(sealed, snapshot.log_id).map_err(|source| self.io_error(sealed, source))
         };
         match question(&index()?) {
             Err(error) if error.wants_rebuild() => {
@@ -326,6 +324,64 @@ impl Channel {
                 question(&index()?).map_err(|error| self.index_error(sealed, error))
             }
             other => other.map_err(|error| self.index_error(sealed, error)),
+        }
+    }
+
+    /// The index of a sealed segment; built again from the segment when its file is missing or damaged.
+    ///
+    /// # Errors
+    /// A file could not be read.
+    pub(crate) fn index_of(&self, sealed: &Sealed, log_id: Uuid) -> io::Result<SegmentIndex> {
+        if let Some(index) = sealed.opened_index(self.place(), log_id)? {
+            return Ok(index);
+        }
+        let mut index = match sealed.walk(self.place(), log_id) {
+            // A segment that is gone has an index without messages.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(SegmentIndex::Memory(Arc::new(ActiveIndex::new(seq(sealed
+                    .info
+                    .first_seq)))));
+            }
+            other => other?,
+        };
+        // While nothing can be deleted, so that nothing deleted is missed.
+        let contents = self.contents.read();
+        if sealed.info.next_seq > sealed.info.first_seq
+            && let Some(deleted) = contents.deleted.get(&sealed.info.first_seq)
+        {
+            index.delete_slots(deleted);
+        }
+        Ok(SegmentIndex::Memory(sealed.install(index)))
+    }
+
+    /// Where to start reading a sealed segment for the message `wanted`, if that is not its start.
+    ///
+    /// # Errors
+    /// The index could not be read.
+    pub(crate) fn start_of(
+        &self,
+        sealed: &Sealed,
+        log_id: Uuid,
+        wanted: u64,
+    ) -> io::Result<Option<Location>> {
+        if wanted <= sealed.info.first_seq {
+            return Ok(None);
+        }
+        match self.index_of(sealed, log_id)? {
+            SegmentIndex::Memory(index) => {
+                Ok(index.first_at_or_after(seq(wanted)).and_then(|first| index.locate(first)))
+            }
+            SegmentIndex::File(index) => match index.locate_block(seq(wanted)) {
+                Ok(location) => Ok(location),
+                Err(IndexError::Io { source, .. }) => Err(source),
+                // A slow answer instead of none; the next question builds it again.
+                Err(error) => {
+                    tracing::warn!(channel = %self.name, segment = %sealed.info.file, %error, "index is built again");
+                    sealed.distrust_index();
+                    self.remove_index_file(sealed);
+                    Ok(None)
+                }
+            },
         }
     }
 

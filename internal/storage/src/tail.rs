@@ -42,9 +42,11 @@ impl Tail {
     pub(crate) fn get(&self, segment: u64, at: u64) -> Option<Bytes> {
         let nth = self.blocks.partition_point(|block| (block.segment, block.at) <= (segment, at));
         let block = self.blocks.get(nth.checked_sub(1)?)?;
+        if block.segment != segment {
+            return None;
+        }
         let offset = usize::try_from(at - block.at).ok()?;
-        (block.segment == segment && offset < block.bytes.len())
-            .then(|| block.bytes.slice(offset..))
+        (offset < block.bytes.len()).then(|| block.bytes.slice(offset..))
     }
 
     /// Bytes of memory held.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pubsub_disk::File;
 use pubsub_envelope::Kind;
-use pubsub_envelope::control::Control;
+use pubsub_envelope::control::{Compaction, Control};
 use pubsub_types::Timestamp;
 
 use crate::contents::seq;
@@ -29,6 +29,8 @@ pub(crate) struct Walked {
     pub(crate) index: ActiveIndex,
     /// What happened besides messages, with the log index of each.
     pub(crate) controls: Vec<(u64, Control)>,
+    /// What a compaction left, if the segment ends with it.
+    pub(crate) compaction: Option<Compaction>,
     /// Where the last record, batch header or damage ends.
     pub(crate) end: u64,
     pub(crate) next_index: u64,
@@ -67,6 +69,7 @@ pub(crate) fn walk(
     let mut walked = Walked {
         index: ActiveIndex::new(seq(from.first_seq)),
         controls: Vec::new(),
+        compaction: None,
         end: from.at,
         next_index: from.first_index,
         next_seq: from.first_seq,
@@ -100,8 +103,17 @@ impl Walked {
                 self.next_index += 1;
                 if record.kind == Kind::Message {
                     self.message(at, len, &record);
-                } else if let Some(control) = Control::of(&record) {
-                    self.controls.push((index, control));
+                    self.compaction = None;
+                    return;
+                }
+                match Control::of(&record) {
+                    Some(Control::Compaction(left)) => {
+                        self.next_index = self.next_index.max(left.next_index);
+                        self.next_seq = self.next_seq.max(left.next_seq);
+                        self.compaction = Some(left);
+                    }
+                    Some(control) => self.controls.push((index, control)),
+                    None => (),
                 }
             }
             Found::Damaged { at, len } => {

@@ -748,7 +748,13 @@ impl History {
     fn inject(&mut self) {
         self.faulty = true;
         if self.rng.chance(1, 4) {
-            let taken: usize = self.disk.files().iter().filter_map(|it| self.disk.bytes(it)).map(|b| b.len()).sum();
+            let taken: usize = self
+                .disk
+                .files()
+                .iter()
+                .filter_map(|it| self.disk.bytes(it))
+                .map(|b| b.len())
+                .sum();
             let quota = taken as u64 + self.rng.below(600);
             self.say(format_args!("disk is full at {quota} bytes"));
             self.disk.set_quota(Some(quota));

@@ -247,11 +247,8 @@ impl Model {
     pub(crate) fn purged(&self, filter: &Filter, own: &str, before: u64, keep: u64) -> Vec<u64> {
         let subject = |rec: &Rec| if rec.subject.is_empty() { own } else { rec.subject };
         let live = self.live();
-        let matching: Vec<u64> = live
-            .iter()
-            .filter(|rec| filter.matches(subject(rec)))
-            .map(|rec| rec.seq)
-            .collect();
+        let matching: Vec<u64> =
+            live.iter().filter(|rec| filter.matches(subject(rec))).map(|rec| rec.seq).collect();
         let kept = usize::try_from(keep).unwrap();
         let named = &matching[..matching.len().saturating_sub(kept)];
         named.iter().copied().filter(|seq| *seq < before).collect()

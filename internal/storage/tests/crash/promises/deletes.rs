@@ -38,10 +38,8 @@ pub(crate) fn displaced(look: Look<'_>, rec: &Rec) -> bool {
     }
     let later = || model.recs.iter().filter(|later| later.seq > rec.seq);
     if limits.max_messages_per_subject > 0 {
-        let mut seqs: Vec<u64> = later()
-            .filter(|later| later.subject == rec.subject)
-            .map(|later| later.seq)
-            .collect();
+        let mut seqs: Vec<u64> =
+            later().filter(|later| later.subject == rec.subject).map(|later| later.seq).collect();
         seqs.sort_unstable();
         seqs.dedup();
         if seqs.len() as u64 >= limits.max_messages_per_subject {

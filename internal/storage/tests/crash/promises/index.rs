@@ -18,7 +18,8 @@ use crate::see::read_items;
 /// Questions about subjects have the answers that `messages` give, all there are and ascending.
 pub(crate) fn answers_are_a_models(channel: &Arc<Channel>, messages: &[Rec], _now: i64) {
     let own = channel.name().as_str();
-    let subject = |rec: &Rec| if rec.subject.is_empty() { own.to_owned() } else { rec.subject.into() };
+    let subject =
+        |rec: &Rec| if rec.subject.is_empty() { own.to_owned() } else { rec.subject.into() };
     let all: Vec<(u64, String)> = messages.iter().map(|rec| (rec.seq, subject(rec))).collect();
     assert_eq!(channel.stats().messages, all.len() as u64, "index: the count of messages");
     let get = |seq: Option<Seq>| seq.map(Seq::get);

@@ -21,8 +21,9 @@ pub(crate) fn check(look: Look<'_>) {
         }
         let mut recs = model.recs.iter().filter(|rec| rec.seq == seq);
         assert!(
-            recs.any(|rec| model.deleted(rec, ending) != Verdict::No
-                || deletes::displaced(look, rec)),
+            recs.any(
+                |rec| model.deleted(rec, ending) != Verdict::No || deletes::displaced(look, rec)
+            ),
             "order: {seq} is passed silently after {ending:?}, and was not deleted"
         );
     }
