@@ -94,20 +94,31 @@ impl Channel {
         let (more, more_bytes) = messages.fold((0_u64, 0_u64), |(count, bytes), entry| {
             (count + 1, bytes + u64::from(entry.len))
         });
-        let less: u64 = displaced
-            .iter()
-            .filter_map(|control| match control {
+        // Those of the displaced that are before a sequence.
+        let less = |before: u64| -> u64 {
+            let runs = displaced.iter().filter_map(|control| match control {
                 Control::Tombstone(tombstone) => Some(&tombstone.seqs),
                 Control::Trim(_) | Control::Compaction(_) => None,
-            })
-            .flatten()
-            .map(|(first, last)| last - first + 1)
-            .sum();
+            });
+            runs.flatten()
+                .filter(|(first, _)| *first < before)
+                .map(|(first, last)| last.min(&(before - 1)) - first + 1)
+                .sum()
+        };
         let contents = self.contents.read();
         let (mut first, mut why) = (0, "");
-        let over = (contents.messages + more).saturating_sub(less);
-        if limits.max_messages > 0 && over > limits.max_messages {
-            (first, why) = (contents.after_oldest(over - limits.max_messages), "max_messages");
+        let count = (contents.messages + more).saturating_sub(less(u64::MAX));
+        if limits.max_messages > 0 && count > limits.max_messages {
+            let over = count - limits.max_messages;
+            why = "max_messages";
+            // What is displaced anyway, among the oldest, does not count as one of them.
+            loop {
+                let enough = contents.after_oldest(over + less(first));
+                if enough <= first {
+                    break;
+                }
+                first = enough;
+            }
         }
         let bytes = contents.bytes + more_bytes;
         if limits.max_bytes > 0 && bytes > limits.max_bytes {

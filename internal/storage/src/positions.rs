@@ -70,6 +70,8 @@ struct Inner {
     seq: u64,
     written: u64,
     synced: u64,
+    /// A sync failed: what was written is to be written again.
+    suspect: bool,
 }
 
 impl PositionFile {
@@ -82,7 +84,7 @@ impl PositionFile {
     ) -> io::Result<Arc<Self>> {
         let dir = make_dir(disk, channel)?;
         let (twin, _) = Twin::open(disk, &dir, &file_stem(id))?;
-        let inner = Inner { twin, seq, written: u64::MAX, synced: u64::MAX };
+        let inner = Inner { twin, seq, written: u64::MAX, synced: u64::MAX, suspect: false };
         let file =
             Self { channel: channel.clone(), id: id.clone(), epoch, inner: Mutex::new(inner) };
         file.write()?;
@@ -126,29 +128,42 @@ impl PositionFile {
     /// the one before.
     pub fn write(&self) -> io::Result<()> {
         let mut inner = self.inner.lock();
-        if inner.written == inner.seq {
+        if inner.written == inner.seq && !inner.suspect {
             return Ok(());
         }
         let text = format!("v2 seq={} epoch={}", inner.seq, self.epoch);
         inner.twin.write(text.as_bytes())?;
         inner.written = inner.seq;
+        inner.suspect = false;
         Ok(())
     }
 
-    /// Makes durable what was written.
+    /// Makes durable what was written. When that fails, it is written again with the next
+    /// [`Self::write`]: a second sync would prove nothing.
     ///
     /// # Errors
     /// Whatever the file system says.
     pub fn sync(&self) -> io::Result<()> {
-        let (file, written) = {
+        let ((file, generation), written) = {
             let inner = self.inner.lock();
             if inner.synced == inner.written {
                 return Ok(());
             }
-            (inner.twin.newest_file().clone(), inner.written)
+            (inner.twin.newest_file(), inner.written)
         };
-        file.sync()?;
-        self.inner.lock().synced = written;
+        let result = file.sync();
+        let mut inner = self.inner.lock();
+        match result {
+            Ok(()) if inner.suspect => return Err(io::Error::other("an earlier sync failed")),
+            Ok(()) => {
+                inner.twin.note_synced(generation);
+                inner.synced = written;
+            }
+            Err(error) => {
+                inner.suspect = true;
+                return Err(error);
+            }
+        }
         Ok(())
     }
 

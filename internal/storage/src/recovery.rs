@@ -18,7 +18,7 @@ use pubsub_disk::{Disk, EntryKind, File, Open};
 use pubsub_envelope::binary::{self, SEGMENT_HEADER_BYTES, SegmentHeader};
 use pubsub_envelope::control::Control;
 use pubsub_envelope::jsonl;
-use pubsub_types::{ChannelName, Format, Timestamp};
+use pubsub_types::{ChannelName, Format, Seq, Timestamp};
 use uuid::Uuid;
 
 use crate::compact::finished_compaction;
@@ -361,12 +361,18 @@ impl Recovery<'_> {
         newest: bool,
     ) -> io::Result<Scanned> {
         let file = self.open(&segment.file, Open::Write)?;
-        let first_seq = segment.first_seq.unwrap_or(next.next_seq);
+        let mut first_seq = segment.first_seq.unwrap_or(next.next_seq);
         let log_id = manifest.log_id;
         let encoding = manifest::encoding(segment.written, log_id, segment.first_index, first_seq);
         let at = segment.written.header_bytes();
-        let from = From { at, first_index: segment.first_index, first_seq };
+        let mut from = From { at, first_index: segment.first_index, first_seq };
         let mut walked = walk(&file, encoding, from, len.max(at))?;
+        if segment.first_seq.is_none() && next.next_index == 1 && segment.first_index > 1 {
+            // Nothing says what its first message was, and what came before it was trimmed.
+            first_seq = walked.index.totals().first.map_or(walked.next_seq, Seq::get);
+            from.first_seq = first_seq;
+            walked = walk(&file, encoding, from, len.max(at))?;
+        }
         if segment.written == Written::Legacy {
             walked.next_index = segment.first_index + len;
         }

@@ -251,12 +251,16 @@ impl Scan {
                 let gap = (start - done) as u64;
                 self.pending.push_back(Found::Damaged { at: at + done as u64, len: gap });
             }
+            // The line break belongs to what it ends: alone it would look like a torn end.
+            let end = if end == line.len() { end + 1 } else { end };
             let len = u32::try_from(end - start).unwrap_or(u32::MAX);
             self.pending.push_back(Found::Record { at: at + start as u64, len, record });
             done = end;
         }
         let rest = (line.len() + 1 - done) as u64;
-        self.pending.push_back(Found::Damaged { at: at + done as u64, len: rest });
+        if rest > 0 {
+            self.pending.push_back(Found::Damaged { at: at + done as u64, len: rest });
+        }
     }
 }
 

@@ -130,11 +130,12 @@ impl Store {
         })?;
         let (mut twin, loaded) =
             Twin::open(&*disk, Path::new(""), NODE).map_err(io("open", NODE))?;
+        let new = NodeInfo { version: LAYOUT_VERSION, id: new_id, incarnation: 0, clean: true };
         let mut node = match &loaded.content {
             Some(content) => parse_node(content)?,
-            None if loaded.damaged == 0 => {
-                NodeInfo { version: LAYOUT_VERSION, id: new_id, incarnation: 0, clean: true }
-            }
+            None if loaded.damaged == 0 => new,
+            // Its making was interrupted. Without a channel nothing knows it yet.
+            None if list_channels(&*disk).map_err(io("list", CHANNELS))?.is_empty() => new,
             None => return Err(OpenError::NodeDamaged),
         };
         let mut made = false;
@@ -147,6 +148,10 @@ impl Store {
         }
         if made {
             disk.sync_dir(Path::new("")).map_err(io("sync", ""))?;
+        }
+        // Who made what is in them may have been killed before it was durable.
+        for dir in [CHANNELS, SUBSCRIBERS] {
+            disk.sync_dir(Path::new(dir)).map_err(io("sync", dir))?;
         }
         node.incarnation += 1;
         node.clean = false;
@@ -278,18 +283,24 @@ impl Store {
             let name = dir_name(&format!("{kind}-{name}"));
             Path::new(TRASH).join(format!("{:x}-{name}", now.as_nanos()))
         };
-        self.disk.rename(&channel_dir(name), &aside("c")).map_err(io("remove"))?;
-        self.disk.sync_dir(Path::new(CHANNELS)).map_err(io("remove"))?;
+        // Positions first: left behind, they would make subscribers of the next channel of this name
+        // skip its first messages.
         match self.disk.rename(&positions::dir_of(name), &aside("s")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(io("remove the subscribers")(error));
-            }
-            _ => {
-                self.disk.sync_dir(Path::new(SUBSCRIBERS)).map_err(io("remove the subscribers"))?
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+            Err(error) => return Err(io("remove the subscribers")(error)),
+            Ok(()) => self.sync_move(SUBSCRIBERS).map_err(io("remove the subscribers"))?,
         }
+        self.disk.rename(&channel_dir(name), &aside("c")).map_err(io("remove"))?;
+        self.sync_move(CHANNELS).map_err(io("remove"))?;
         self.empty_trash();
         Ok(())
+    }
+
+    /// Makes durable that something is in the trash and no longer in `from`. Before that, nothing of it
+    /// may be deleted: it could come back in part.
+    fn sync_move(&self, from: &str) -> io::Result<()> {
+        self.disk.sync_dir(Path::new(TRASH))?;
+        self.disk.sync_dir(Path::new(from))
     }
 
     fn empty_trash(&self) {

@@ -21,10 +21,13 @@ const CONTENT_BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct Twin {
     files: [Arc<dyn File>; 2],
-    /// Generation of the newest whole copy.
+    /// Generation of what was written last.
     generation: u64,
-    /// Copy that the next write goes to.
-    next: usize,
+    /// Copy that was written last.
+    newest: usize,
+    /// The newest copy is whole and synced. Until it is, the other one is not touched: both could be
+    /// torn by one power cut.
+    synced: bool,
 }
 
 /// What a twin's copies hold.
@@ -39,25 +42,26 @@ pub(crate) struct Loaded {
 impl Twin {
     /// Opens the copies of `name` in `dir`, making those that do not exist.
     ///
-    /// With `durable`, the names are durable when this returns.
+    /// All names in `dir` and the copy that counts are durable when this returns: who made them may
+    /// have been killed before they were.
     pub(crate) fn open(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<(Self, Loaded)> {
-        let mut made = false;
-        let mut open = |suffix: &str| {
+        let open = |suffix: &str| {
             let path = path_of(dir, name, suffix);
             match disk.open(&path, Open::Write) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    made = true;
                     disk.open(&path, Open::Create)
                 }
                 other => other,
             }
         };
         let files = [open("a")?, open("b")?];
-        if made {
-            disk.sync_dir(dir)?;
-        }
+        disk.sync_dir(dir)?;
         let copies = [read(&*files[0])?, read(&*files[1])?];
-        Ok(Self::choose(files, copies))
+        let (twin, loaded) = Self::choose(files, copies);
+        if loaded.content.is_some() {
+            twin.sync_newest()?;
+        }
+        Ok((twin, loaded))
     }
 
     fn choose(files: [Arc<dyn File>; 2], copies: [Copy; 2]) -> (Self, Loaded) {
@@ -66,7 +70,8 @@ impl Twin {
         let twin = Self {
             files,
             generation: newest.map_or(0, |(_, generation)| generation),
-            next: newest.map_or(0, |(at, _)| 1 - at),
+            newest: newest.map_or(1, |(at, _)| at),
+            synced: true,
         };
         let content = newest.and_then(|(at, _)| {
             let mut copies = copies;
@@ -80,28 +85,35 @@ impl Twin {
         (twin, Loaded { content, damaged })
     }
 
-    /// Writes `content` to the older copy. It is durable after [`Self::sync`].
+    /// Writes `content` to the older copy, or over the newest when that is not synced yet. It is durable
+    /// after a sync of [`Self::newest_file`], to be told with [`Self::note_synced`].
     pub(crate) fn write(&mut self, content: &[u8]) -> io::Result<()> {
         let generation = self.generation + 1;
         let seal = seal(content, generation);
-        let file = &self.files[self.next];
+        let at = if self.synced { 1 - self.newest } else { self.newest };
+        let file = &self.files[at];
         file.write_at(&[IoSlice::new(content), IoSlice::new(seal.as_bytes())], 0)?;
         let len = (content.len() + seal.len()) as u64;
         // What an earlier, longer content left behind would follow the seal.
         file.set_len(len)?;
         self.generation = generation;
-        self.next = 1 - self.next;
+        self.newest = at;
+        self.synced = false;
         Ok(())
     }
 
-    /// Makes the copy written last durable.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        self.newest_file().sync()
+    /// The file that was written last, for a sync by somebody else, and its generation.
+    pub(crate) fn newest_file(&self) -> (Arc<dyn File>, u64) {
+        (self.files[self.newest].clone(), self.generation)
     }
 
-    /// The file that was written last, for a sync by somebody else.
-    pub(crate) fn newest_file(&self) -> &Arc<dyn File> {
-        &self.files[1 - self.next]
+    /// Takes note that the newest file was synced after `generation` was written to it.
+    pub(crate) fn note_synced(&mut self, generation: u64) {
+        self.synced |= self.generation == generation;
+    }
+
+    fn sync_newest(&self) -> io::Result<()> {
+        self.files[self.newest].sync()
     }
 
     /// Writes and syncs `content`.
@@ -109,7 +121,9 @@ impl Twin {
     /// When the sync fails, the copy is written again next time: nothing is known about it.
     pub(crate) fn store(&mut self, content: &[u8]) -> io::Result<()> {
         self.write(content)?;
-        self.sync().inspect_err(|_| self.next = 1 - self.next)
+        self.sync_newest()?;
+        self.synced = true;
+        Ok(())
     }
 }
 

@@ -106,6 +106,9 @@ impl Walked {
                     self.compaction = None;
                     return;
                 }
+                // It carries the sequence of the last message before it. Should that be lost, the
+                // sequence is not given out again: what is said here is not meant for another.
+                self.next_seq = self.next_seq.max(record.seq + 1);
                 match Control::of(&record) {
                     Some(Control::Compaction(left)) => {
                         self.next_index = self.next_index.max(left.next_index);
