@@ -185,7 +185,9 @@ impl History {
         let (now, line) = (Timestamp(self.now), &mut self.lines[nth]);
         if line.removing {
             let names = store.channels().map_err(text)?;
-            if !names.contains(&line.name) {
+            if names.contains(&line.name) {
+                line.standings.values_mut().for_each(Standing::doubt);
+            } else {
                 line.begin_anew();
             }
             line.removing = false;
@@ -235,8 +237,10 @@ impl History {
     fn check_indexes(&mut self, nth: usize) {
         let Some(channel) = self.lines[nth].handle.clone() else { return };
         let messages = self.lines[nth].model.live().into_iter().cloned().collect::<Vec<_>>();
-        index::answers_are_a_models(&channel, &messages, self.now);
-        index::equals_a_rebuild(&self.disk, &self.plan, &channel, &messages, self.now);
+        // Where messages were lost, counts are estimates.
+        let exact = self.lines[nth].model.voids.is_empty();
+        index::answers_are_a_models(&channel, &messages, exact);
+        index::equals_a_rebuild(&self.disk, &self.plan, &channel, &messages, exact);
     }
 
     // Ending.

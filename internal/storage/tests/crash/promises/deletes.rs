@@ -14,7 +14,7 @@ pub(crate) fn check(look: Look<'_>) {
         );
     }
     // What is beyond a limit is displaced by the very batch that exceeds it.
-    if ending != Ending::Running || !model.limited || model.waiting() > 0 {
+    if ending != Ending::Running || !model.limited || model.waiting() > 0 || !model.voids.is_empty() {
         return;
     }
     let limits = plan.config.limits;

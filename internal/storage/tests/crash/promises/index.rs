@@ -16,12 +16,14 @@ use crate::queue::Queue;
 use crate::see::read_items;
 
 /// Questions about subjects have the answers that `messages` give, all there are and ascending.
-pub(crate) fn answers_are_a_models(channel: &Arc<Channel>, messages: &[Rec], _now: i64) {
+pub(crate) fn answers_are_a_models(channel: &Arc<Channel>, messages: &[Rec], exact: bool) {
     let own = channel.name().as_str();
     let subject =
         |rec: &Rec| if rec.subject.is_empty() { own.to_owned() } else { rec.subject.into() };
     let all: Vec<(u64, String)> = messages.iter().map(|rec| (rec.seq, subject(rec))).collect();
-    assert_eq!(channel.stats().messages, all.len() as u64, "index: the count of messages");
+    if exact {
+        assert_eq!(channel.stats().messages, all.len() as u64, "index: the count of messages");
+    }
     let get = |seq: Option<Seq>| seq.map(Seq::get);
     for name in ["a", "b.1", "b.2", "c.d.e", "orders", "x.y", "nobody"] {
         let of: Vec<u64> = all.iter().filter(|(_, it)| it == name).map(|(seq, _)| *seq).collect();
@@ -72,7 +74,7 @@ pub(crate) fn equals_a_rebuild(
     plan: &Plan,
     channel: &Arc<Channel>,
     messages: &[Rec],
-    now: i64,
+    exact: bool,
 ) {
     let dir = channel.directory().to_str().unwrap().to_owned() + "/";
     let expected = read_items(channel, 0, 64).unwrap();
@@ -87,7 +89,7 @@ pub(crate) fn equals_a_rebuild(
         let opened: Arc<dyn Disk> = Arc::new(copy);
         let queue = Arc::new(Queue::default());
         let store = Store::open(opened, queue.clone(), plan.options(), Uuid::nil()).unwrap();
-        let again = store.channel(channel.name(), Timestamp(now)).unwrap();
+        let again = store.channel(channel.name(), Timestamp(0)).unwrap();
         let found = read_items(&again, 0, 64).unwrap();
         let without = doomed[0];
         let seqs = |items: &[pubsub_storage::Item]| {
@@ -98,7 +100,7 @@ pub(crate) fn equals_a_rebuild(
             items.iter().map(seq).filter(|seq| *seq > 0).collect::<Vec<_>>()
         };
         assert_eq!(seqs(&found), seqs(&expected), "index: messages without {without}");
-        answers_are_a_models(&again, messages, now);
+        answers_are_a_models(&again, messages, exact);
         if nth == 0 {
             assert_eq!(found, expected, "index: all that is read without {without}");
             assert_eq!(again.first_seq(), channel.first_seq(), "index: the first message");

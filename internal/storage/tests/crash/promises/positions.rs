@@ -63,8 +63,14 @@ impl Standing {
 
     /// Opening failed: the file may be there or not, and hold `start`.
     pub(crate) fn attempted(&mut self, start: u64) {
-        self.possible.push(start);
+        // Torn at its making it says nothing, and then all is delivered.
+        self.possible.extend([start, 0]);
         self.written = None;
+    }
+
+    /// The file may have been removed.
+    pub(crate) fn doubt(&mut self) {
+        self.known = false;
     }
 
     /// Takes note of what became of writes and syncs; `crashed` when one may have been interrupted.
