@@ -24,12 +24,16 @@ fn history(seed: u64) -> SimDisk {
             disk.inject(Fault::on(Op::ALL[rng.index(Op::ALL.len())]).nth(rng.below(9)).half_way());
         }
         let mut files = Vec::new();
-        while !disk.is_crashed() {
+        for _ in 0..10_000 {
+            if disk.is_crashed() {
+                break;
+            }
             match turn(&disk, &mut files, &mut rng) {
                 Ok(()) => (),
                 Err(error) => assert_eq!(is_crash(&error), disk.is_crashed(), "{error}"),
             }
         }
+        assert!(disk.is_crashed(), "the planned step comes");
         if rng.coin() { disk.reboot(rng.next_u64()) } else { disk.restart() }
     }
     disk
