@@ -89,7 +89,8 @@ impl From<ClientError> for Fail {
             Some(ErrorCode::NotFound) => NOT_FOUND,
             Some(ErrorCode::Denied) => DENIED,
             Some(ErrorCode::Conflict) => CONFLICT,
-            Some(ErrorCode::NoRoom | ErrorCode::Busy | ErrorCode::Failed) | None => FAILURE,
+            Some(ErrorCode::NoRoom | ErrorCode::Busy | ErrorCode::Stopping | ErrorCode::Failed)
+            | None => FAILURE,
         };
         let advice = match &error {
             ClientError::Refused(failure) => failure.advice.clone(),

@@ -119,6 +119,9 @@ pub struct Remote {
     to: OwnedWriteHalf,
     node: String,
     pid: u32,
+    /// To find the next node when this one stops.
+    data_dir: PathBuf,
+    mode: OpenMode,
 }
 
 /// A node of our own.
@@ -142,7 +145,7 @@ impl Client {
         let mut waited = Duration::ZERO;
         loop {
             if data_dir.is_dir()
-                && let Some(remote) = Remote::connect(data_dir).await?
+                && let Some(remote) = Remote::connect(data_dir, mode).await?
             {
                 return Ok(Self::Remote(remote));
             }
@@ -192,13 +195,29 @@ impl Client {
         request: Request,
         body: Bytes,
     ) -> Result<(Response, Bytes), ClientError> {
-        match self {
-            Self::Remote(remote) => remote.request(&request, &body).await,
-            Self::Local(local) => {
-                let ops = local.ops.clone();
-                Ok(blocking(move || ops.handle(request, &body)).await?)
+        loop {
+            match self {
+                Self::Remote(remote) => match remote.request(&request, &body).await {
+                    Err(error) if error.code() == Some(ErrorCode::Stopping) => {
+                        self.find_next_node().await?;
+                    }
+                    answer => return answer,
+                },
+                Self::Local(local) => {
+                    let ops = local.ops.clone();
+                    return Ok(blocking(move || ops.handle(request, &body)).await?);
+                }
             }
         }
+    }
+
+    /// Connects to the node after the one that stopped, or is it.
+    async fn find_next_node(&mut self) -> Result<(), ClientError> {
+        if let Self::Remote(Remote { data_dir, mode, .. }) = self {
+            let (data_dir, mode) = (data_dir.clone(), mode.clone());
+            *self = Self::connect_or_open(&data_dir, &mode).await?;
+        }
+        Ok(())
     }
 
     /// Starts to read a channel. Nothing else can be asked until the subscription is stopped.
@@ -211,13 +230,23 @@ impl Client {
         id: Option<SubscriberId>,
         start: StartFrom,
     ) -> Result<Subscribed<'_>, ClientError> {
+        let request = Request::Subscribe { channel: channel.clone(), id: id.clone(), start };
+        let mut begun = None;
+        while let Self::Remote(remote) = self
+            && begun.is_none()
+        {
+            match remote.request(&request, &[]).await {
+                Ok((Response::Subscribed { after, made }, _)) => begun = Some((after, made)),
+                Ok(_) => return Err(ClientError::Unexpected),
+                Err(error) if error.code() == Some(ErrorCode::Stopping) => {
+                    self.find_next_node().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
         match self {
             Self::Remote(remote) => {
-                let request = Request::Subscribe { channel, id, start };
-                let (response, _) = remote.request(&request, &[]).await?;
-                let Response::Subscribed { after, made } = response else {
-                    return Err(ClientError::Unexpected);
-                };
+                let (after, made) = begun.ok_or(ClientError::Unexpected)?;
                 Ok(Subscribed { source: From::Remote(remote), after, made })
             }
             Self::Local(local) => {
@@ -290,7 +319,7 @@ fn start(dir: &Path, mode: &OpenMode) -> Result<Arc<Node>, StartError> {
 
 impl Remote {
     /// Connects, or gives `None` when nobody listens.
-    async fn connect(data_dir: &Path) -> Result<Option<Self>, ClientError> {
+    async fn connect(data_dir: &Path, mode: &OpenMode) -> Result<Option<Self>, ClientError> {
         let path = socket::socket_path(data_dir).map_err(|source| ClientError::Io {
             what: "reach",
             path: data_dir.to_owned(),
@@ -304,14 +333,24 @@ impl Remote {
             },
         };
         let (from, to) = stream.into_split();
-        let mut remote = Self { from: FrameReader::new(from), to, node: String::new(), pid: 0 };
+        let mut remote = Self {
+            from: FrameReader::new(from),
+            to,
+            node: String::new(),
+            pid: 0,
+            data_dir: data_dir.to_owned(),
+            mode: mode.clone(),
+        };
         let client = concat!("pubsub ", env!("CARGO_PKG_VERSION")).to_owned();
         let hello = Request::Hello { version: PROTOCOL_VERSION, client };
-        let (response, _) = remote.request(&hello, &[]).await?;
-        let Response::Hello { node, pid, .. } = response else {
-            return Err(ClientError::Unexpected);
-        };
-        Ok(Some(Self { node, pid, ..remote }))
+        match remote.request(&hello, &[]).await {
+            Ok((Response::Hello { node, pid, .. }, _)) => Ok(Some(Self { node, pid, ..remote })),
+            Ok(_) => Err(ClientError::Unexpected),
+            // It stopped while we came.
+            Err(ClientError::HungUp | ClientError::Frame(FrameError::Io(_))) => Ok(None),
+            Err(error) if error.code() == Some(ErrorCode::Stopping) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn request(

@@ -329,6 +329,8 @@ pub enum ErrorCode {
     NoRoom,
     /// The node has as many clients as it takes.
     Busy,
+    /// The node is stopping, and did not do it; another one may.
+    Stopping,
     /// Anything else.
     Failed,
 }

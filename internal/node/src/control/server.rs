@@ -25,11 +25,17 @@ use crate::Node;
 /// Most clients connected at one time; the next ones are told so and turned away.
 pub const CLIENTS_MAX: usize = 256;
 
+/// How long clients are given to take their answers when the node stops.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// A listening control socket. Dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
     path: PathBuf,
+    /// No further request is taken.
     stop: CancellationToken,
+    /// Nothing more is waited for.
+    abort: CancellationToken,
     tasks: TaskTracker,
     removed: Mutex<bool>,
 }
@@ -57,15 +63,17 @@ impl Server {
         let (listener, path) = socket::bind(ops.node().data_dir())?;
         let listener = UnixListener::from_std(listener)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let abort = CancellationToken::new();
         let accepting = Accepting {
             listener,
             ops: ops.clone(),
             stop: stop.clone(),
+            abort: abort.clone(),
             tasks: tasks.clone(),
             room: Arc::new(Semaphore::new(CLIENTS_MAX)),
         };
         tasks.spawn(accepting.run());
-        Ok(Self { path, stop, tasks, removed: Mutex::new(false) })
+        Ok(Self { path, stop, abort, tasks, removed: Mutex::new(false) })
     }
 
     /// Where it listens.
@@ -74,11 +82,15 @@ impl Server {
         &self.path
     }
 
-    /// Stops listening, ends every connection, and waits until their subscribers' positions are
-    /// written.
+    /// Stops listening, answers the requests that were taken, ends every connection, and waits until
+    /// their subscribers' positions are written. A client that does not take its answer is left after
+    /// two seconds.
     pub async fn stop(&self) {
         self.end();
-        self.tasks.wait().await;
+        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+            self.abort.cancel();
+            self.tasks.wait().await;
+        }
     }
 
     fn end(&self) {
@@ -97,6 +109,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.end();
+        self.abort.cancel();
     }
 }
 
@@ -104,6 +117,7 @@ struct Accepting {
     listener: UnixListener,
     ops: Arc<Ops>,
     stop: CancellationToken,
+    abort: CancellationToken,
     tasks: TaskTracker,
     room: Arc<Semaphore>,
 }
@@ -125,9 +139,10 @@ impl Accepting {
                 }
             };
             let (ops, stop, room) = (self.ops.clone(), self.stop.clone(), self.room.clone());
+            let abort = self.abort.clone();
             self.tasks.spawn(async move {
                 let (from, to) = stream.into_split();
-                let mut connection = Connection { ops, from: FrameReader::new(from), to };
+                let mut connection = Connection { ops, stop, from: FrameReader::new(from), to };
                 let Ok(_permit) = room.try_acquire() else {
                     let full = Failure::new(
                         ErrorCode::Busy,
@@ -138,7 +153,7 @@ impl Accepting {
                     return;
                 };
                 let ended = tokio::select! {
-                    () = stop.cancelled() => Ok(()),
+                    () = abort.cancelled() => Ok(()),
                     ended = connection.run() => ended,
                 };
                 if let Err(error) = ended {
@@ -151,6 +166,7 @@ impl Accepting {
 
 struct Connection {
     ops: Arc<Ops>,
+    stop: CancellationToken,
     from: FrameReader<OwnedReadHalf>,
     to: OwnedWriteHalf,
 }
@@ -164,7 +180,13 @@ impl Connection {
         if !self.greet().await? {
             return Ok(());
         }
-        while let Some((request, body)) = self.from.next::<Request>().await? {
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = self.from.next::<Request>() => next?,
+                () = self.stop.cancelled() => return self.turn_away().await,
+            };
+            let Some((request, body)) = next else { return Ok(()) };
             if let Request::Subscribe { channel, id, start } = request {
                 let ops = self.ops.clone();
                 let subscribed =
@@ -182,12 +204,26 @@ impl Connection {
             };
             self.answer(&response, &[&body]).await?;
         }
-        Ok(())
+    }
+
+    /// Says that no request is taken any more: what was not answered was not done, and may be asked
+    /// again of whoever is the node next.
+    async fn turn_away(&mut self) -> Result<(), FrameError> {
+        let stopping = Failure::new(ErrorCode::Stopping, "the node is stopping", "try again");
+        self.answer(&Response::Failed(stopping), &[]).await
     }
 
     /// Whether the client speaks our version.
     async fn greet(&mut self) -> Result<bool, FrameError> {
-        let Some((request, _)) = self.from.next::<Request>().await? else { return Ok(false) };
+        let next = tokio::select! {
+            biased;
+            next = self.from.next::<Request>() => next?,
+            () = self.stop.cancelled() => {
+                self.turn_away().await?;
+                None
+            }
+        };
+        let Some((request, _)) = next else { return Ok(false) };
         let Request::Hello { version, client } = request else {
             let rude = Failure::new(ErrorCode::Invalid, "a connection begins with hello", "");
             self.answer(&Response::Failed(rude), &[]).await?;
@@ -231,6 +267,13 @@ impl Connection {
                     None => return blocking(move || subscription.finish()).await.or(Ok(())),
                 },
                 items = subscription.next() => items,
+                () = self.stop.cancelled() => {
+                    let finished = blocking(move || subscription.finish()).await;
+                    return match finished {
+                        Ok(()) => self.turn_away().await,
+                        Err(failure) => self.answer(&Response::Failed(failure), &[]).await,
+                    };
+                }
             };
             match items {
                 Ok(items) => {

@@ -1,0 +1,81 @@
+//! What programs and shells count on: stdout, exit codes, completion, manual pages.
+
+use crate::world::World;
+
+#[test]
+fn quiet_says_nothing_but_data() {
+    let world = World::new();
+    let ran = world.run(&["pub", "orders", "1", "--quiet"]);
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", ""));
+    let ran = world.run(&["sub", "orders", "--from-start", "--count", "1", "-q"]);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("1\n", ""));
+}
+
+#[test]
+fn a_pipe_gets_no_colours() {
+    let world = World::new();
+    let ran = world.run(&["channel", "ls"]);
+    assert!(!ran.stderr.contains('\x1b'), "{ran:?}");
+    assert!(ran.stderr.starts_with("error: "), "{ran:?}");
+}
+
+#[test]
+fn every_listing_is_json_when_asked() {
+    let world = World::new();
+    world.ok(&["pub", "orders", "1"]);
+    world.ok(&["sub", "orders", "--id", "me", "--from-start", "--count", "1"]);
+    for args in [
+        &["version"][..],
+        &["channel", "ls"],
+        &["channel", "info", "orders"],
+        &["subscriber", "ls"],
+        &["subscriber", "info", "orders", "me"],
+        &["dlq", "ls", "orders"],
+        &["doctor"],
+        &["channel", "verify", "orders"],
+        &["sub", "orders", "--from-start", "--count", "1"],
+        &["tail", "orders"],
+        &["pub", "orders", "2"],
+    ] {
+        world.json(args);
+        let lines = world.ok(&[args, &["-o", "jsonl"]].concat());
+        for line in lines.lines() {
+            serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| {
+                panic!("{args:?}: {error}: {line}");
+            });
+        }
+    }
+}
+
+#[test]
+fn the_data_directory_may_come_from_the_environment() {
+    let world = World::new();
+    let mut command = world.dir.command(env!("CARGO_BIN_EXE_pubsub"));
+    command.env("PUBSUB_DATA_DIR", "elsewhere").args(["pub", "orders", "1"]);
+    let mut process = pubsub_testkit::Process::spawn(&mut command).unwrap();
+    assert_eq!(crate::world::finish(&mut process).code, 0);
+    assert!(world.dir.path().join("elsewhere/channels/orders").is_dir());
+}
+
+#[test]
+fn a_misspelt_command_names_the_right_one() {
+    let world = World::new();
+    let ran = world.run(&["chanel"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("'channel'"), "{ran:?}");
+    assert_eq!(world.run(&["--help"]).code, 0);
+    assert_eq!(world.run(&[]).code, 2);
+}
+
+#[test]
+fn shells_and_man_are_served() {
+    let world = World::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(world.ok(&["completion", shell]).contains("subscriber"), "{shell}");
+    }
+    assert!(world.ok(&["man"]).contains(".TH"));
+    world.ok(&["man", "pages"]);
+    let pages = world.dir.path().join("pages");
+    assert!(pages.join("pubsub.1").exists());
+    assert!(pages.join("pubsub-channel-add.1").exists());
+}
