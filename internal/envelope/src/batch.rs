@@ -160,6 +160,21 @@ impl Batch {
         Ok(())
     }
 
+    /// Makes room for `record`, so that pushing it takes one allocation at most.
+    pub fn reserve_for(&mut self, record: &NewRecord<'_>) {
+        let meta = &record.meta;
+        let texts = [meta.origin, meta.payload_type, meta.correlation_id, meta.service_name];
+        let envelope: usize = texts.iter().map(|text| text.len() + 3).sum();
+        let content = envelope + record.subject.len() + record.headers.len() + record.payload.len();
+        self.bytes.reserve(match self.format {
+            // Header, id and expiry, and the padding.
+            Format::Binary => content + 32 + 19 + 11 + 2 + 7,
+            // Keys and punctuation; escapes may still make it grow.
+            Format::Jsonl => content + 300,
+        });
+        self.entries.reserve(1);
+    }
+
     /// Takes back the records from the `nth` on.
     pub fn truncate(&mut self, nth: usize) {
         if let Some(entry) = self.entries.get(nth) {

@@ -135,9 +135,24 @@ fn cpu_seconds() -> f64 {
 }
 
 fn main() {
+    // A name alone runs that part only, for a profiler to look at.
+    let only = std::env::var("PUBSUB_BENCH").ok();
     let base = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
     let base = base.map_or_else(std::env::temp_dir, Into::into);
     let dir = base.join(format!("pubsub-bench-{}", std::process::id()));
+    if let Some(only) = only {
+        let (_store, log) = open(&dir, Format::Binary, SyncPolicy::Periodic);
+        let flight = if only == "one" { 1 } else { 256 };
+        let (rate, cpu) = in_flight(&log, flight, 5.0, &PAYLOAD);
+        println!("periodic binary, {flight} in flight {rate:>10.0}/s {cpu:>6.2} us");
+        if only == "replay" {
+            for _ in 0..10 {
+                println!("replay {:>10.0}/s", replay(&log).1);
+            }
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+        return;
+    }
     for round in 0..3 {
         let at = |name: &str| dir.join(format!("{round}-{name}"));
         println!("raw append+fdatasync            {:>10.0}/s", raw_sync(&at("raw"), 1.0));

@@ -126,6 +126,32 @@ pub struct Appended {
     pub ticket: Ticket,
 }
 
+/// The turn to write what waits. While somebody has it, nobody else writes to the channel; dropped
+/// unused, it goes to the executor.
+#[derive(Debug)]
+#[must_use = "what was appended waits until the turn is taken"]
+pub struct Turn {
+    channel: Option<Arc<Channel>>,
+}
+
+impl Turn {
+    /// Writes what waits: here, or on the executor when the policy asks for a sync.
+    pub fn take(mut self) {
+        let Some(channel) = self.channel.take() else { return };
+        if channel.config.sync == SyncPolicy::Always || !channel.drive(INLINE_ROUNDS) {
+            channel.submit(Task::Commit);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(channel) = self.channel.take() {
+            channel.submit(Task::Commit);
+        }
+    }
+}
+
 impl Channel {
     pub(crate) fn new(
         name: ChannelName,
@@ -216,6 +242,19 @@ impl Channel {
             }
         }
         Ok(appended)
+    }
+
+    /// As [`Self::append`], but writes nothing yet: when the file is idle, the caller gets the turn to
+    /// write, and may let others append first, who are then written with the same call.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn append_later(
+        self: &Arc<Self>,
+        records: &[NewRecord<'_>],
+    ) -> Result<(Appended, Option<Turn>), AppendError> {
+        let (appended, start) = self.enqueue(records)?;
+        Ok((appended, start.then(|| Turn { channel: Some(self.clone()) })))
     }
 
     /// As [`Self::append`], but does the writing and syncing on this thread when the file is idle, and
@@ -362,6 +401,10 @@ impl State {
         for record in records {
             if !self.open.batch.has_room(limits) {
                 self.close_open();
+            }
+            if self.open.batch.is_empty() {
+                // Room for one, so that a lone message takes one allocation and no more than it needs.
+                self.open.batch.reserve_for(record);
             }
             let before = self.open.batch.bytes().len();
             // The channel's own name is understood, and not stored with every message.

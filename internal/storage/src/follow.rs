@@ -94,6 +94,8 @@ struct Segment {
     at: u64,
     /// Bytes that count, for a sealed one.
     end: Option<u64>,
+    /// What is not in it was deleted.
+    sparse: bool,
 }
 
 /// A segment file, as its name says.
@@ -244,6 +246,7 @@ impl Follower {
             start,
             at: start,
             end: sealed.map(|info| info.bytes),
+            sparse: sealed.is_some_and(|info| info.removed > 0),
         })
     }
 
@@ -251,8 +254,7 @@ impl Follower {
     fn read_segment(&mut self, newest: bool, max_records: usize) -> io::Result<bool> {
         let Some(segment) = &mut self.segment else { return Ok(false) };
         let len = segment.file.len()?;
-        // The end that a manifest named counts while a newer segment proves that it was sealed.
-        let end = segment.end.filter(|_| !newest).map_or(len, |end| end.min(len));
+        let end = segment.end.map_or(len, |end| end.min(len));
         if len < segment.at {
             self.cut()?;
             return Ok(true);
@@ -300,7 +302,8 @@ impl Follower {
             None if self.skip_to > 0 => self.skip_to,
             None => record.seq,
         };
-        if record.seq > expected {
+        let sparse = self.segment.as_ref().is_some_and(|segment| segment.sparse);
+        if record.seq > expected && !sparse {
             let missing = Followed::Missing { first: expected, last: record.seq - 1 };
             self.pending.push_back(missing);
         }

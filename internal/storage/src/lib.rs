@@ -40,7 +40,7 @@ mod ticket;
 mod twin;
 mod walk;
 
-pub use channel::{Appended, BACKLOG_BYTES_MAX, Channel};
+pub use channel::{Appended, BACKLOG_BYTES_MAX, Channel, Turn};
 pub use config::{ChannelConfig, Limits, RECORD_BYTES_MAX, Resolver, StoreOptions};
 pub use error::{AppendError, ChannelError, CommitError, OpenError, PublishError, ReadError};
 pub use follow::{FollowFrom, Followed, Follower};

@@ -368,8 +368,13 @@ fn active_cursor(contents: &Contents, wanted: u64, block_bytes: usize) -> Cursor
         }
     };
     let lost = located.is_none_or(|location| location.seq.get() > wanted);
+    let file = match &source {
+        // Memory is not damaged, and what is not reported needs no name.
+        Source::Memory { .. } => String::new(),
+        Source::File(_) => active.info.file.clone(),
+    };
     Cursor {
-        file: active.info.file.clone(),
+        file,
         written: active.info.written,
         first_seq: active.info.first_seq,
         next_seq,

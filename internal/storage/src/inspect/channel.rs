@@ -132,7 +132,8 @@ impl Inspector<'_> {
             let known = parse_segment_file(&entry.name).is_some()
                 || [manifest::NAME, "checkpoint", "trash"].contains(&stem)
                 || entry.name.ends_with(".idx")
-                || entry.name.ends_with(".partial");
+                || entry.name.ends_with(".partial")
+                || entry.name.ends_with(".compact");
             if entry.name == "quarantine" {
                 for copy in self.disk.list(&dir.join("quarantine"))? {
                     let file = dir.join("quarantine").join(&copy.name);

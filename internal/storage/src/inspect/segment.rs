@@ -106,6 +106,10 @@ struct Walk {
     durable_index: u64,
     previous: Option<u32>,
     end: u64,
+    /// A sequence that is not there was deleted, unless bytes are bad where it should be.
+    sparse: bool,
+    /// The last record says what a compaction left out.
+    compacted: bool,
 }
 
 impl Inspector<'_> {
@@ -138,8 +142,24 @@ impl Inspector<'_> {
             self.unreadable(Some(name), path.clone(), &error);
         }
         if let Some(info) = sealed {
+            let just_compacted =
+                walk.compacted && walk.bad.is_empty() && len != info.bytes && info.removed == 0;
+            walk.sparse |= just_compacted;
             walk.close(info.next_seq, end);
-            if len < info.bytes {
+            let unexplained = walk.sparse
+                && !just_compacted
+                && walk.bad.is_empty()
+                && walk.seen.messages + info.removed < info.messages;
+            if unexplained {
+                self.find(Diagnosis::new(Problem::SequencesMissing, Some(name), path.clone()));
+            }
+            if just_compacted {
+                let found = Diagnosis::new(Problem::Unlisted, Some(name), path.clone());
+                self.find(found.as_note(
+                    "compacted, and the manifest does not say so yet",
+                    "nothing; the next start takes note",
+                ));
+            } else if len < info.bytes {
                 let lost = walk.bad.pop().filter(|bad| bad.at + bad.len >= end);
                 let seqs = lost.and_then(|bad| bad.seqs);
                 let short = Diagnosis::new(Problem::SegmentShort, Some(name), path.clone());
@@ -296,6 +316,8 @@ impl Walk {
             durable_index: 0,
             previous: Some(0),
             end: given.written().header_bytes(),
+            sparse: given.sealed().is_some_and(|info| info.removed > 0),
+            compacted: false,
         }
     }
 
@@ -326,6 +348,7 @@ impl Walk {
                 self.end = at + u64::from(len);
                 self.next_index += 1;
                 self.seen.records += 1;
+                self.compacted = record.kind == Kind::Compaction;
                 if record.kind == Kind::Message {
                     self.message(at, record.seq);
                 }
@@ -354,6 +377,7 @@ impl Walk {
         }
         match self.bad.last_mut().filter(|_| self.open) {
             Some(bad) => bad.seqs = Some((first, next - 1)),
+            None if self.sparse => (),
             None => self.holes.push((at, first, next - 1)),
         }
     }
@@ -361,7 +385,7 @@ impl Walk {
     /// Takes in that the segment should have ended before `next_seq`.
     fn close(&mut self, next_seq: u64, end: u64) {
         let expected = self.expected.unwrap_or(next_seq);
-        if expected < next_seq {
+        if expected < next_seq && !(self.sparse && !self.open) {
             if self.bad.last().is_none_or(|bad| !self.open || bad.at + bad.len < end) {
                 self.bad.push(Bad { at: end, len: 0, index: self.next_index, seqs: None });
                 self.open = true;
