@@ -26,7 +26,9 @@ pub(crate) fn open(config: &Config) -> Result<Arc<Node>, Failure> {
     let survives = match storage.sync_policy {
         SyncPolicy::Always => "a power cut",
         SyncPolicy::Periodic => "the end of this process; a power cut costs the last interval",
-        SyncPolicy::None => "the end of this process; a power cut costs what the system had not synced",
+        SyncPolicy::None => {
+            "the end of this process; a power cut costs what the system had not synced"
+        }
     };
     tracing::info!(
         sync_policy = %storage.sync_policy,

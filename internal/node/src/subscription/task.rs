@@ -144,6 +144,10 @@ impl Task {
 
     /// Does all that can be done without waiting.
     fn advance(&mut self) {
+        // Before the next message is begun: a handler that never waits would keep the word from us.
+        if self.shared.stop.is_cancelled() && !self.stopping {
+            self.take(Event::Stop);
+        }
         loop {
             while let Some(action) = self.delivery.poll_action() {
                 self.perform(action);
