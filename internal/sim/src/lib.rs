@@ -21,6 +21,7 @@ mod door;
 mod fate;
 mod fault;
 mod pages;
+mod pending;
 mod ranges;
 mod rng;
 mod sim_disk;

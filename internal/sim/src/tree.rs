@@ -6,13 +6,10 @@
 //!                                      ──power cut──▶ durable      some of it, and `now` is gone
 //! ```
 //!
-//! A name is a cell with a history of its own, and a power cut ends each history somewhere. Changes to
-//! different names are independent; a rename is one change to two cells, so that it happens in both
-//! or in neither.
+//! Which of the pending changes become durable together is for [`Pending`] to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::mem;
 use std::sync::Arc;
 
 use pubsub_disk::{Entry, EntryKind};
@@ -20,6 +17,7 @@ use pubsub_disk::{Entry, EntryKind};
 use crate::content::Content;
 use crate::fate::Fates;
 use crate::fault::{EEXIST, EINVAL, EISDIR, ENOENT, ENOTDIR};
+use crate::pending::{Cell, Change, Pending};
 use crate::{Directories, Rng};
 
 /// A file or directory, whatever its name. Never given twice.
@@ -32,8 +30,7 @@ pub(crate) const ROOT: Ino = 0;
 #[derive(Clone, Debug)]
 pub(crate) struct Tree {
     nodes: BTreeMap<Ino, Node>,
-    /// In the order they were made.
-    pending: Vec<Change>,
+    pending: Pending,
     next: Ino,
 }
 
@@ -62,24 +59,10 @@ struct Dir {
 
 type Names = BTreeMap<Arc<str>, Ino>;
 
-/// A place for a name in a directory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Cell {
-    dir: Ino,
-    name: Arc<str>,
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Link { cell: Cell, ino: Ino },
-    Unlink { cell: Cell },
-    Move { from: Cell, to: Cell, ino: Ino },
-}
-
 impl Tree {
     pub(crate) fn new() -> Self {
         let nodes = BTreeMap::from([(ROOT, Node::Dir(Dir::default()))]);
-        Self { nodes, pending: Vec::new(), next: ROOT + 1 }
+        Self { nodes, pending: Pending::default(), next: ROOT + 1 }
     }
 
     // What a process sees.
@@ -246,78 +229,27 @@ impl Tree {
 
     /// Makes the names in a directory durable.
     pub(crate) fn sync_dir(&mut self, dir: Ino, model: Directories) {
-        let wanted = self.wanted(dir, model);
-        self.commit(&wanted);
+        let changes = self.pending.take_dir(dir, model);
+        self.commit(changes);
     }
 
     /// Makes the first few of them durable and leaves the rest on its way: the sync failed, or the
     /// power went.
     pub(crate) fn sync_dir_some(&mut self, dir: Ino, model: Directories, rng: &mut Rng) {
-        let mut wanted = self.wanted(dir, model);
-        let total = wanted.iter().filter(|&&wanted| wanted).count();
-        let mut left = rng.index(total + 1);
-        for wanted in &mut wanted {
-            *wanted &= left > 0;
-            left -= usize::from(*wanted);
-        }
-        self.commit(&wanted);
+        let changes = self.pending.take_some_of_dir(dir, model, rng);
+        self.commit(changes);
     }
 
-    /// What the sync of a file does to names: nothing, but where the journal holds the file's making
-    /// and so writes all that is before it.
+    /// What the sync of a file does to names.
     pub(crate) fn sync_file(&mut self, ino: Ino, model: Directories) {
-        match model {
-            Directories::Strict => (),
-            Directories::Ext4Like => {
-                let last = self.pending.iter().rposition(|change| change.ino() == Some(ino));
-                let count = last.map_or(0, |last| last + 1);
-                self.commit(&self.first(count));
-            }
-        }
+        let changes = self.pending.take_file(ino, model);
+        self.commit(changes);
     }
 
-    /// Which changes a sync of this directory makes durable.
-    fn wanted(&self, dir: Ino, model: Directories) -> Vec<bool> {
-        match model {
-            Directories::Strict => self.with_histories(|change| change.home() == dir),
-            Directories::Ext4Like => {
-                let touches = |change: &Change| change.cells().any(|cell| cell.dir == dir);
-                self.first(self.pending.iter().rposition(touches).map_or(0, |last| last + 1))
-            }
-        }
-    }
-
-    /// The changes that are chosen, and what happened to the same names before.
-    fn with_histories(&self, mut choose: impl FnMut(&Change) -> bool) -> Vec<bool> {
-        let mut cells = BTreeSet::new();
-        let mut chosen = vec![false; self.pending.len()];
-        for (change, chosen) in self.pending.iter().zip(&mut chosen).rev() {
-            // Always asked, so that a generator behind it is asked equally often.
-            let asked = choose(change);
-            *chosen = asked || change.cells().any(|cell| cells.contains(cell));
-            if *chosen {
-                cells.extend(change.cells());
-            }
-        }
-        chosen
-    }
-
-    fn first(&self, count: usize) -> Vec<bool> {
-        (0..self.pending.len()).map(|index| index < count).collect()
-    }
-
-    /// Applies the chosen changes to the platter.
-    fn commit(&mut self, chosen: &[bool]) {
-        let mut forgets = false;
-        let pending = mem::take(&mut self.pending);
-        for (change, &chosen) in pending.into_iter().zip(chosen) {
-            if chosen {
-                forgets |= !matches!(change, Change::Link { .. });
-                self.apply(change);
-            } else {
-                self.pending.push(change);
-            }
-        }
+    /// Applies changes to the platter.
+    fn commit(&mut self, changes: Vec<Change>) {
+        let forgets = changes.iter().any(|change| !matches!(change, Change::Link { .. }));
+        changes.into_iter().for_each(|change| self.apply(change));
         if forgets {
             self.forget_unreachable();
         }
@@ -359,24 +291,16 @@ impl Tree {
 
     /// The power went: decides what becomes of all that is pending, and forgets everything else.
     pub(crate) fn settle(&mut self, fates: &mut Fates, model: Directories, garbage: bool) {
-        let survivors = match model {
-            Directories::Strict => self.with_histories(|_| fates.kept()),
-            Directories::Ext4Like if fates.is_mixed() => {
-                self.first(fates.rng.index(self.pending.len() + 1))
-            }
-            Directories::Ext4Like => {
-                let kept = if fates.kept() { self.pending.len() } else { 0 };
-                self.first(kept)
-            }
-        };
-        self.commit(&survivors);
-        self.pending.clear();
-
+        // Of removed files, too: their blocks are the likeliest to be handed out again.
         let files = self.nodes.values().filter_map(|node| match node {
             Node::File(file) => Some(file.content.durable().clone()),
             Node::Dir(_) => None,
         });
         let stale: Option<Vec<_>> = garbage.then(|| files.collect());
+
+        let survivors = self.pending.take_survivors(model, fates);
+        self.commit(survivors);
+
         for node in self.nodes.values_mut() {
             match node {
                 Node::Dir(dir) => dir.now = dir.durable.clone(),
@@ -413,9 +337,7 @@ impl Tree {
         });
         let mut to_visit: Vec<Ino> = open.collect();
         to_visit.push(ROOT);
-        for change in &self.pending {
-            to_visit.extend(change.cells().map(|cell| cell.dir).chain(change.ino()));
-        }
+        to_visit.extend(self.pending.inos());
         let mut reached = BTreeSet::new();
         while let Some(ino) = to_visit.pop() {
             if reached.insert(ino)
@@ -462,10 +384,8 @@ impl Tree {
     /// Takes a file away, on the platter too.
     pub(crate) fn delete(&mut self, path: &str) -> io::Result<()> {
         self.remove_file(path)?;
-        let last = self.pending.len() - 1;
-        let cell = self.pending[last].cells().next().cloned();
-        let of_this_name = self.with_histories(|change| change.cells().next() == cell.as_ref());
-        self.commit(&of_this_name);
+        let changes = self.pending.take_last();
+        self.commit(changes);
         Ok(())
     }
 
@@ -509,33 +429,6 @@ impl Tree {
         match self.nodes.get_mut(&dir) {
             Some(Node::Dir(dir)) => &mut dir.now,
             Some(Node::File(_)) | None => unreachable!("cells are made of directories"),
-        }
-    }
-}
-
-impl Change {
-    /// The places it changes; first the one that names it.
-    fn cells(&self) -> impl Iterator<Item = &Cell> {
-        let (first, second) = match self {
-            Self::Link { cell, .. } | Self::Unlink { cell } => (cell, None),
-            Self::Move { from, to, .. } => (to, Some(from)),
-        };
-        [Some(first), second].into_iter().flatten()
-    }
-
-    /// The directory whose sync it waits for: for a rename, the one that has the new name.
-    fn home(&self) -> Ino {
-        match self {
-            Self::Link { cell, .. } | Self::Unlink { cell } => cell.dir,
-            Self::Move { to, .. } => to.dir,
-        }
-    }
-
-    /// What got a name.
-    fn ino(&self) -> Option<Ino> {
-        match self {
-            Self::Link { ino, .. } | Self::Move { ino, .. } => Some(*ino),
-            Self::Unlink { .. } => None,
         }
     }
 }
