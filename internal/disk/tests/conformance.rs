@@ -17,6 +17,8 @@ fn directory_answers_alike_where_the_kernel_cannot_open_beneath() {
     for question in conformance::QUESTIONS {
         eprintln!("{}", question.name);
         let dir = tempfile::tempdir().unwrap();
-        question.ask(&FileDisk::open(dir.path()).unwrap().walking());
+        let disk = FileDisk::open(dir.path()).unwrap().walking();
+        assert!(format!("{disk:?}").contains("whole_paths: false"), "{disk:?}");
+        question.ask(&disk);
     }
 }
