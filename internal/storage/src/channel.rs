@@ -72,6 +72,8 @@ pub(crate) struct State {
     /// Somebody writes.
     pub(crate) busy: bool,
     pub(crate) closed: bool,
+    /// Closed, and all is written: jobs that still wait do nothing.
+    pub(crate) retired: bool,
     /// A write or sync failed and the segment was not yet replaced.
     pub(crate) suspect: bool,
     /// Who waits for the backlog to shrink.
@@ -343,6 +345,11 @@ impl Channel {
         })
     }
 
+    /// Whether nothing may be written any more: its directory may be another's by now.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.state.lock().retired
+    }
+
     pub(crate) fn submit(self: &Arc<Self>, task: Task) {
         self.executor.submit(Job::channel(self.clone(), task));
     }
@@ -382,6 +389,7 @@ impl State {
             waiting_bytes: 0,
             busy: false,
             closed: false,
+            retired: false,
             suspect: false,
             room: Vec::new(),
             touched: Timestamp(0),

@@ -224,14 +224,22 @@ impl Channel {
                 tracing::error!(channel = %self.name, %error, "sync failed; what was acknowledged since the last one is written again to a fresh segment");
                 let mut state = self.state.lock();
                 state.suspect = true;
-                let start = !state.busy;
-                state.busy = true;
+                // Who closes the channel repairs it, too.
+                let start = !state.busy && !state.closed;
+                state.busy |= start;
                 drop(state);
                 if start {
                     self.submit(Task::Commit);
                 }
             }
         }
+    }
+
+    /// Takes over the committer's place when the segment is suspect; whether it is.
+    pub(crate) fn begin_repair(&self) -> bool {
+        let mut state = self.state.lock();
+        state.busy |= state.suspect;
+        state.suspect
     }
 
     fn note_durable(&self, first_index: u64, mark: Mark) {

@@ -95,6 +95,7 @@ impl Channel {
             first_seq: info.first_seq,
         };
         let mut walked = walk(&file, info.encoding(log_id), from, info.bytes)?;
+        let info = SegmentInfo { message_bytes: walked.index.totals().bytes, ..info };
         place.disk.rename(&beside, &path)?;
         place.disk.sync_dir(place.dir)?;
         {
@@ -285,14 +286,15 @@ pub(crate) fn finished_compaction(
     };
     let mut scan = Scan::new(file, encoding, written.header_bytes(), len, SEQUENTIAL_BLOCK_BYTES);
     let mut times: Option<(Timestamp, Timestamp)> = None;
-    let (mut messages, mut last) = (0, None);
+    let (mut messages, mut message_bytes, mut last) = (0, 0, None);
     while let Some(found) = scan.next()? {
         match found {
             Found::Batch(_) => (),
             Found::Damaged { .. } => return Ok(None),
-            Found::Record { record, .. } => {
+            Found::Record { record, len, .. } => {
                 if record.kind == Kind::Message {
                     messages += 1;
+                    message_bytes += u64::from(len);
                     times = Some((times.map_or(record.time, |(first, _)| first), record.time));
                 }
                 last = Some(record);
@@ -308,6 +310,7 @@ pub(crate) fn finished_compaction(
     Ok(Some(SegmentInfo {
         written,
         bytes: len,
+        message_bytes,
         removed: info.messages.saturating_sub(messages),
         first_time,
         last_time,

@@ -306,8 +306,8 @@ impl Contents {
         self.active.index.delete_slots(&slots)
     }
 
-    fn active_average(&self) -> u64 {
-        self.active.end / self.active.messages.max(1)
+    pub(crate) fn active_average(&self) -> u64 {
+        self.active.index.totals().bytes / self.active.messages.max(1)
     }
 }
 
@@ -328,9 +328,15 @@ pub(crate) fn live_messages(info: &SegmentInfo, deleted: Option<&SlotSet>) -> u6
 }
 
 impl SegmentInfo {
+    /// Bytes of its messages.
+    pub(crate) fn all_message_bytes(&self) -> u64 {
+        if self.message_bytes > 0 || self.messages == 0 { self.message_bytes } else { self.bytes }
+    }
+
     /// Bytes that `messages` messages of it take on average.
     pub(crate) fn bytes_of(&self, messages: u64) -> u64 {
         let all = u128::from(self.messages.saturating_sub(self.removed).max(1));
-        u64::try_from(u128::from(self.bytes) * u128::from(messages) / all).unwrap_or(u64::MAX)
+        u64::try_from(u128::from(self.all_message_bytes()) * u128::from(messages) / all)
+            .unwrap_or(u64::MAX)
     }
 }

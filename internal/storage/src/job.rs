@@ -50,6 +50,7 @@ impl Job {
     /// Does it. Whatever goes wrong is told to those who wait, logged and counted.
     pub fn run(self) {
         match self.0 {
+            Work::Channel(channel, _) if channel.is_retired() => (),
             Work::Channel(channel, Task::Commit) => channel.drive_to_idle(),
             Work::Channel(channel, Task::Sync) => channel.sync_written(),
             Work::Channel(channel, Task::Mark) => channel.mark_durable(),

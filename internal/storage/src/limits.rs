@@ -307,7 +307,7 @@ impl Contents {
             }
             return self.after_oldest(count + bytes.div_ceil(sealed.info.bytes_of(1).max(1)));
         }
-        let average = (self.active.end / self.active.messages.max(1)).max(1);
+        let average = self.active_average().max(1);
         self.after_oldest(count + bytes.div_ceil(average))
     }
 }

@@ -108,6 +108,10 @@ pub(crate) struct SegmentInfo {
     pub(crate) next_seq: u64,
     /// Bytes that count. What follows them in the file does not.
     pub(crate) bytes: u64,
+    /// Of those, bytes of messages: without headers, padding and what is not a message. 0 where an
+    /// earlier version did not count.
+    #[serde(default, skip_serializing_if = "none")]
+    pub(crate) message_bytes: u64,
     /// Messages that it had when it was sealed.
     pub(crate) messages: u64,
     pub(crate) first_time: Timestamp,

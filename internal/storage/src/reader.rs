@@ -273,13 +273,15 @@ impl Reader {
                     Some(location) => (location.offset, encoding.starting_at(location.seq.get())),
                     None => (info.written.header_bytes(), encoding),
                 };
+                // The walk starts behind what is missing, and does not come upon the damage.
+                let damaged = start.is_some_and(|location| location.seq.get() > wanted);
                 Cursor {
                     file: info.file.clone(),
                     written: info.written,
                     first_seq: info.first_seq,
                     next_seq: Some(info.next_seq),
                     source: Source::File(Scan::new(file, encoding, at, info.bytes, block_bytes)),
-                    damaged: false,
+                    damaged,
                     deleted,
                 }
             }

@@ -11,7 +11,7 @@
 //! durable mark is ever cut, and sequences below it are never given out again.
 
 use std::io::{self, IoSlice};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pubsub_disk::{Disk, EntryKind, File, Open};
@@ -203,7 +203,46 @@ impl Recovery<'_> {
             self.segments.push(candidate);
         }
         self.segments.sort_by_key(|segment| segment.first_index);
-        self.discard_trimmed(manifest)
+        self.discard_trimmed(manifest)?;
+        self.set_aside_superseded(manifest)
+    }
+
+    /// Takes out what a suspect segment left behind when a fresh one took its place: a file between two
+    /// that the manifest names, neither of which misses a message that could be in it.
+    fn set_aside_superseded(&mut self, manifest: &Manifest) -> io::Result<()> {
+        let Some(active) = &manifest.active else { return Ok(()) };
+        let ends = manifest.sealed.iter().map(|info| (info.first_index, info.next_seq));
+        let starts = manifest.sealed.iter().map(|info| (info.first_index, info.first_seq));
+        let starts: Vec<_> = starts.chain([(active.first_index, active.first_seq)]).collect();
+        let ends: Vec<_> = ends.collect();
+        let is_superseded = |segment: &Candidate| {
+            let listed = starts.binary_search_by_key(&segment.first_index, |(index, _)| *index);
+            let Err(nth) = listed else { return false };
+            let Some((_, next_first)) = starts.get(nth) else { return false };
+            let before = nth.checked_sub(1).and_then(|nth| ends.get(nth));
+            before.is_some_and(|(_, end)| end >= next_first)
+        };
+        let (aside, kept) = std::mem::take(&mut self.segments).into_iter().partition(is_superseded);
+        self.segments = kept;
+        let aside: Vec<Candidate> = aside;
+        for segment in aside {
+            let dir = self.make_quarantine()?;
+            let to = dir.join(format!("{}.superseded", segment.file));
+            self.place.disk.rename(&self.place.dir.join(&segment.file), &to)?;
+            self.place.disk.sync_dir(&dir)?;
+            self.place.disk.sync_dir(self.place.dir)?;
+        }
+        Ok(())
+    }
+
+    fn make_quarantine(&self) -> io::Result<PathBuf> {
+        let dir = self.place.dir.join("quarantine");
+        match self.place.disk.create_dir(&dir) {
+            Ok(()) => self.place.disk.sync_dir(self.place.dir)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+            Err(error) => return Err(error),
+        }
+        Ok(dir)
     }
 
     fn unlisted(&self, segment: OnDisk) -> io::Result<Candidate> {
@@ -293,7 +332,8 @@ impl Recovery<'_> {
             log_id: manifest.log_id,
             messages: sealed.iter().map(|sealed| sealed.info.messages).sum::<u64>()
                 + active.messages,
-            bytes: sealed.iter().map(|sealed| sealed.info.bytes).sum::<u64>() + active.end,
+            bytes: sealed.iter().map(|sealed| sealed.info.all_message_bytes()).sum::<u64>()
+                + active.index.totals().bytes,
             sealed: Arc::new(sealed),
             active,
             deleted: Arc::default(),
@@ -400,12 +440,7 @@ impl Recovery<'_> {
 
     /// Copies the end of a file aside before it is cut.
     fn quarantine(&self, name: &str, file: &dyn File, at: u64, len: u64) -> io::Result<()> {
-        let dir = self.place.dir.join("quarantine");
-        match self.place.disk.create_dir(&dir) {
-            Ok(()) => self.place.disk.sync_dir(self.place.dir)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
-            Err(error) => return Err(error),
-        }
+        let dir = self.make_quarantine()?;
         // A crash here leaves a copy behind, and the next opening makes another.
         let mut copy = None;
         for attempt in 0..1000 {
@@ -462,6 +497,7 @@ impl Recovery<'_> {
             first_seq: scanned.first_seq,
             next_seq: walked.next_seq,
             bytes: walked.end,
+            message_bytes: walked.index.totals().bytes,
             messages: walked.messages + removed,
             first_time: walked.first_time,
             last_time: walked.last_time,

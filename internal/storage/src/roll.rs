@@ -286,6 +286,7 @@ fn seal(active: Active, next_index: u64, next_seq: u64) -> Arc<Sealed> {
         first_seq: active.info.first_seq,
         next_seq,
         bytes: active.end,
+        message_bytes: active.index.totals().bytes,
         messages: active.messages,
         first_time: active.first_time,
         last_time: active.last_time,

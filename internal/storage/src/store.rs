@@ -566,7 +566,8 @@ impl Channel {
         })
     }
 
-    /// Refuses further appends, writes and syncs what waits, and marks the channel as closed.
+    /// Refuses further appends, writes and syncs what waits, and marks the channel as closed. Nothing is
+    /// written any more once this returns, whatever jobs still wait.
     pub(crate) fn close(self: &Arc<Self>) -> io::Result<()> {
         {
             let mut state = self.state.lock();
@@ -578,7 +579,18 @@ impl Channel {
         }
         self.drive_to_idle();
         self.sync_written();
-        let result = self.store_manifest(self.marks().0 == self.marks().1);
+        if self.begin_repair() {
+            self.drive_to_idle();
+        }
+        // Whoever tidies files is done with it, or will find that there is nothing to do.
+        let _alone = self.housekeeping.lock();
+        let (end, durable) = self.marks();
+        let mut result = self.store_manifest(end == durable);
+        if end != durable {
+            let why = "the end of the log could not be synced; it is read again at the next start";
+            result = Err(io::Error::other(why)).or(result);
+        }
+        self.state.lock().retired = true;
         self.wake_watchers();
         result
     }
