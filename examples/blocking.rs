@@ -1,4 +1,5 @@
 //! Publishes and handles without async.
+#![expect(clippy::print_stdout, reason = "an example may print")]
 
 use std::sync::mpsc::channel;
 

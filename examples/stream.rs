@@ -1,4 +1,5 @@
 //! Reads messages as a stream, and acknowledges each when it is done with it.
+#![expect(clippy::print_stdout, reason = "an example may print")]
 
 use futures_util::StreamExt;
 use pubsub::Messenger;

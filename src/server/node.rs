@@ -15,7 +15,8 @@ pub(crate) fn open(config: &Config) -> Result<Arc<Node>, Failure> {
     let storage = &config.storage;
     let node = Node::start(&config.name, &storage.data_dir, options::store_options(config))?;
     let is_new = node.store().node().incarnation == 1;
-    let data_dir = std::path::absolute(&storage.data_dir).unwrap_or(storage.data_dir.clone());
+    let data_dir =
+        std::path::absolute(&storage.data_dir).unwrap_or_else(|_| storage.data_dir.clone());
     tracing::info!(
         name = config.name,
         data_dir = %data_dir.display(),

@@ -1,4 +1,5 @@
 //! The messenger works without async, and on whatever runtime there is.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 #[path = "../common/mod.rs"]
 mod common;

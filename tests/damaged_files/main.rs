@@ -1,4 +1,5 @@
 //! Damage costs what is damaged, is told of, and never stops a channel.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 #[path = "../common/mod.rs"]
 mod common;

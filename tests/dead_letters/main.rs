@@ -1,11 +1,12 @@
 //! What a handler cannot deal with is tried again, and in the end kept; nothing is passed over unseen.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 #[path = "../common/mod.rs"]
 mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{at_position, failed, inbox, open, publish_numbers, soon};
 use pubsub::{
@@ -13,6 +14,7 @@ use pubsub::{
     StartAt, SubscribeOptions,
 };
 use tempfile::tempdir;
+use tokio::time::Instant;
 
 const QUICK: Duration = Duration::from_millis(1);
 

@@ -1,4 +1,5 @@
 //! The examples do what they say.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::time::Duration;
 

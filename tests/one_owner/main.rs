@@ -1,4 +1,5 @@
 //! A data directory belongs to one process at a time, and to nobody whose files it would be among.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -263,7 +263,6 @@ pub struct Prepared {
 impl Prepared {
     /// The subscription, and the task that must be run for it. Needs a tokio runtime with time; ends
     /// when the subscription is stopped.
-    #[must_use]
     pub fn start(self, sink: Sink) -> (Subscription, impl Future<Output = ()> + Send + use<>) {
         let (ended, end) = watch::channel(());
         let shared = Arc::new(Shared {
