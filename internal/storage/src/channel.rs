@@ -50,6 +50,8 @@ pub struct Channel {
     pub(crate) idle: Condvar,
     pub(crate) contents: RwLock<Contents>,
     pub(crate) manifest: Mutex<ManifestState>,
+    /// Held while the active segment is synced, until it is noted how that ended.
+    pub(crate) syncing: Mutex<()>,
     /// Held while files are tidied.
     pub(crate) housekeeping: Mutex<()>,
     /// Sequence of the last committed message.
@@ -175,6 +177,7 @@ impl Channel {
             idle: Condvar::new(),
             contents: RwLock::new(contents),
             manifest: Mutex::new(ManifestState { manifest, file }),
+            syncing: Mutex::default(),
             housekeeping: Mutex::default(),
             last_seq: AtomicU64::new(next_seq - 1),
             deletes_version: AtomicU64::new(0),

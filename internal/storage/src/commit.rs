@@ -32,16 +32,23 @@ pub(crate) struct Failure {
     source: io::Error,
     /// The active segment can no longer be trusted.
     suspect: bool,
+    by_sync: bool,
 }
 
 impl Failure {
     pub(crate) fn new(what: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self { what, source, suspect: true }
+        move |source| Self { what, source, suspect: true, by_sync: false }
+    }
+
+    /// A sync that failed, for whatever reason: what it was for is lost or not, and another sync that
+    /// succeeds proves nothing.
+    pub(crate) fn sync(source: io::Error) -> Self {
+        Self { what: "sync", source, suspect: true, by_sync: true }
     }
 
     /// A failure that leaves the active segment as good as it was.
     fn harmless(what: &'static str, source: io::Error) -> Self {
-        Self { what, source, suspect: false }
+        Self { what, source, suspect: false, by_sync: false }
     }
 
     fn is_full(&self) -> bool {
@@ -105,7 +112,8 @@ impl Channel {
             }
             Err(failure) => {
                 let room = self.fail(work, &failure);
-                if failure.suspect && !failure.is_full() {
+                // A write that found no room is written again at the same place.
+                if failure.suspect && (failure.by_sync || !failure.is_full()) {
                     self.state.lock().suspect = true;
                     // At once, so that the next publisher finds a fresh segment.
                     if let Err(again) = self.replace_suspect() {
@@ -157,7 +165,7 @@ impl Channel {
             count(&self.counters.syncs);
             file.sync().map_err(|source| {
                 count(&self.counters.sync_failures);
-                Failure::new("sync")(source)
+                Failure::sync(source)
             })?;
         }
         Ok(Written { at, headers })
@@ -208,6 +216,11 @@ impl Channel {
 
     /// Makes durable what was written until now.
     pub(crate) fn sync_written(self: &Arc<Self>) {
+        // One at a time: of two, one may be told of the failure, and the other that all is well.
+        let _alone = self.syncing.lock();
+        if self.state.lock().suspect {
+            return;
+        }
         let (file, first_index, mark) = {
             let contents = self.contents.read();
             let active = &contents.active;

@@ -96,10 +96,14 @@ impl Channel {
         if synced {
             return Ok(());
         }
+        let _alone = self.syncing.lock();
+        if self.state.lock().suspect {
+            return Err(Failure::sync(io::Error::other("an earlier sync failed")));
+        }
         count(&self.counters.syncs);
         file.sync().map_err(|source| {
             count(&self.counters.sync_failures);
-            Failure::new("sync")(source)
+            Failure::sync(source)
         })?;
         let mut contents = self.contents.write();
         contents.active.durable = contents.mark();
