@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::model::{Ending, Firm, Model, Rec, State};
 use crate::plan::Plan;
 use crate::promises::positions::Standing;
-use crate::promises::{Look, index};
+use crate::promises::{Look, deletes, index};
 use crate::queue::{Queue, Work};
 use crate::see::{identify, see};
 
@@ -220,6 +220,9 @@ impl History {
         let consumed = line.consumed;
         Look { plan, model, seen: &seen, ending, now, consumed }.check();
         line.model.settle(&seen, ending, line.tainted, always);
+        if line.model.voids.is_empty() && line.model.waiting() == 0 {
+            deletes::bytes_are_about_right(&line.model, channel.stats().bytes);
+        }
         if opening {
             line.ending = Ending::Running;
             line.tainted = false;

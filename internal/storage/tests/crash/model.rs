@@ -91,8 +91,8 @@ pub(crate) struct Model {
     /// Unresolved: the first that may be.
     open: usize,
     pub(crate) counters: Counters,
-    /// A limit was applied since the channel was opened.
-    pub(crate) limited: bool,
+    /// Subjects that were published to since the channel was opened: limits hold for them.
+    pub(crate) limited: BTreeSet<&'static str>,
 }
 
 /// What the channel's counters were at the last look.
@@ -133,7 +133,7 @@ impl Model {
                     rec.ticket = None;
                     rec.firm = firm;
                     if result.is_ok() {
-                        self.limited = true;
+                        self.limited.insert(rec.subject);
                         // A fresh segment was begun before this could be stored.
                         self.suspect = self.suspect.filter(|since| nth < *since);
                     }
@@ -289,7 +289,7 @@ impl Model {
             self.deletions.clear();
             self.suspect = None;
             self.counters = Counters::default();
-            self.limited = false;
+            self.limited.clear();
         }
     }
 }

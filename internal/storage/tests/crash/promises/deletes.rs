@@ -1,6 +1,6 @@
 //! Deletes, trims and limits that were acknowledged stay so, and nothing else is deleted.
 
-use crate::model::{Ending, Rec, State, Verdict};
+use crate::model::{Ending, Model, Rec, State, Verdict};
 use crate::promises::Look;
 
 pub(crate) fn check(look: Look<'_>) {
@@ -14,7 +14,7 @@ pub(crate) fn check(look: Look<'_>) {
         );
     }
     // What is beyond a limit is displaced by the very batch that exceeds it.
-    if ending != Ending::Running || !model.limited || model.waiting() > 0 || !model.voids.is_empty() {
+    if ending != Ending::Running || model.limited.is_empty() || model.waiting() > 0 || !model.voids.is_empty() {
         return;
     }
     let limits = plan.config.limits;
@@ -22,7 +22,7 @@ pub(crate) fn check(look: Look<'_>) {
     let max = limits.max_messages;
     assert!(max == 0 || count <= max, "deletes: {count} messages exceed the limit of {max}");
     let max = limits.max_messages_per_subject;
-    for subject in plan.subjects.iter().copied().chain([""]) {
+    for subject in model.limited.iter().copied() {
         let of_subject = |nth: &&usize| model.recs[**nth].subject == subject;
         let count = seen.records.values().filter(of_subject).count() as u64;
         assert!(max == 0 || count <= max, "deletes: {count} messages of {subject:?} exceed {max}");
@@ -60,4 +60,12 @@ pub(crate) fn displaced(look: Look<'_>, rec: &Rec) -> bool {
     plan.config.compaction_threshold_bytes > 0
         && rec.state == State::Acked
         && rec.seq <= look.consumed
+}
+
+/// What `max_bytes` counts is near what there is; where some of a segment are deleted, it is estimated.
+pub(crate) fn bytes_are_about_right(model: &Model, bytes: u64) {
+    let live = model.live();
+    let payloads: u64 = live.iter().map(|rec| rec.payload.len() as u64).sum();
+    let most = 2 * payloads + 1000 * live.len() as u64 + 2000;
+    assert!(bytes <= most, "deletes: {} messages of {payloads} bytes count {bytes}", live.len());
 }
