@@ -222,17 +222,18 @@ pub(crate) fn load(
     load_legacy(disk, &dir, id)
 }
 
+/// The file in which the predecessor kept a position.
+fn legacy_name(id: &SubscriberId) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let letters = id.as_str().bytes();
+    let sanitized: String =
+        letters.map(|byte| if plain(byte) { char::from(byte) } else { '_' }).collect();
+    sanitized + SUFFIX
+}
+
 /// The predecessor's `<id>.offset`: a bare number and a line break.
 fn load_legacy(disk: &dyn Disk, dir: &Path, id: &SubscriberId) -> io::Result<Option<Position>> {
-    let sanitized: String = id
-        .as_str()
-        .bytes()
-        .map(|byte| {
-            let plain = byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-            if plain { char::from(byte) } else { '_' }
-        })
-        .collect();
-    let file = match disk.open(&dir.join(sanitized + SUFFIX), pubsub_disk::Open::Read) {
+    let file = match disk.open(&dir.join(legacy_name(id)), pubsub_disk::Open::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
@@ -249,19 +250,20 @@ pub(crate) fn list(disk: &dyn Disk, channel: &ChannelName) -> io::Result<Vec<Sub
         other => other?,
     };
     let id = |name: &str| {
-        let stem = name
-            .strip_suffix(".a")
-            .or_else(|| name.strip_suffix(".b"))
-            .unwrap_or(name)
-            .strip_suffix(SUFFIX)?;
+        let stem = name.strip_suffix(SUFFIX)?;
         let text = name_from_file(stem).unwrap_or_else(|| stem.to_owned());
         SubscriberId::new(&text).ok()
     };
-    let mut ids: Vec<SubscriberId> = entries
-        .iter()
-        .filter(|entry| entry.kind == EntryKind::File)
-        .filter_map(|entry| id(&entry.name))
-        .collect();
+    let names = || {
+        let files = entries.iter().filter(|entry| entry.kind == EntryKind::File);
+        files.map(|entry| entry.name.as_str())
+    };
+    let copy = |name: &'_ str| [".a", ".b"].iter().any(|end| name.ends_with(end));
+    let mut ids: Vec<SubscriberId> =
+        names().filter(|name| copy(name)).filter_map(|name| id(&name[..name.len() - 2])).collect();
+    // A position of the predecessor's that was converted is nobody's any more, under whatever name.
+    let converted: Vec<String> = ids.iter().map(legacy_name).collect();
+    ids.extend(names().filter(|name| !converted.iter().any(|it| it == name)).filter_map(id));
     ids.sort();
     ids.dedup();
     Ok(ids)
@@ -279,7 +281,7 @@ pub(crate) fn forget(
     for path in [
         twin::path_of(&dir, &stem, "a"),
         twin::path_of(&dir, &stem, "b"),
-        dir.join(format!("{}{SUFFIX}", id.as_str().replace('/', "_"))),
+        dir.join(legacy_name(id)),
     ] {
         match disk.remove_file(&path) {
             Ok(()) => found = true,

@@ -17,7 +17,6 @@ use std::sync::Arc;
 use pubsub_disk::{Disk, EntryKind, File, Open};
 use pubsub_envelope::binary::{self, SEGMENT_HEADER_BYTES, SegmentHeader};
 use pubsub_envelope::control::Control;
-use pubsub_envelope::jsonl;
 use pubsub_types::{ChannelName, Format, Seq, Timestamp};
 use uuid::Uuid;
 
@@ -30,9 +29,13 @@ use crate::manifest::{
     self, ActiveInfo, Manifest, ManifestFile, Read, SegmentInfo, Written, parse_segment_file,
 };
 use crate::report::Finding;
+use crate::scan::{Encoding, Found, Scan};
 use crate::sealed::Sealed;
 use crate::tail::Tail;
 use crate::walk::{Damage, From, Walked, walk};
+
+/// How every line of ours begins, and none of the predecessor's.
+const LINE_START: &[u8; 13] = b"{\"v\":1,\"seq\":";
 
 /// Where a channel's files are.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +68,7 @@ pub(crate) fn recover(
         ManifestFile::open(place.disk, place.dir).map_err(io("open the manifest"))?;
     let mut recovery = Recovery { place, findings: Vec::new(), segments: Vec::new() };
     let on_disk = recovery.list().map_err(io("list the segments"))?;
+    let mut rebuilt = false;
     let mut manifest = match read {
         Read::Whole(manifest) => {
             let mut manifest = *manifest;
@@ -80,13 +84,16 @@ pub(crate) fn recover(
         }
         Read::Absent | Read::Damaged => {
             let known = recovery.identity(&on_disk).map_err(io("read the segments"))?;
-            if !on_disk.is_empty() {
-                recovery.findings.push(Finding::ManifestRebuilt);
-            }
+            rebuilt = true;
             Manifest::new(place.name.clone(), known.unwrap_or(log_id), config)
         }
     };
     recovery.gather(&manifest, on_disk).map_err(io("read the segments"))?;
+    // The predecessor has none.
+    let ours = |it: &Candidate| it.written != Written::Legacy && it.len > Some(0);
+    if rebuilt && recovery.segments.iter().any(ours) {
+        recovery.findings.push(Finding::ManifestRebuilt);
+    }
     let clean = manifest.clean;
     let contents =
         recovery.assemble(&mut manifest, now).map_err(io("recover the newest segment"))?;
@@ -264,14 +271,20 @@ impl Recovery<'_> {
         Ok(candidate)
     }
 
-    /// Whether the predecessor wrote the file: its first whole line has no checksum, and parses.
+    /// Whether the predecessor wrote the file: its first line that can be read does not begin as all
+    /// of ours do.
     fn is_legacy(&self, file: &str, len: u64) -> io::Result<bool> {
-        let mut bytes = vec![0; usize::try_from(len.min(1 << 20)).unwrap_or(1 << 20)];
-        let got = self.open(file, Open::Read)?.read_at(&mut bytes, 0)?;
-        let Some(line) = bytes[..got].split(|byte| *byte == b'\n').next() else {
-            return Ok(false);
-        };
-        Ok(jsonl::verified(line).is_none() && jsonl::decode_legacy_line(line, 1).is_ok())
+        let file = self.open(file, Open::Read)?;
+        let encoding = Encoding::Legacy { first_seq: 1 };
+        let mut scan = Scan::new(file.clone(), encoding, 0, len, 64 << 10);
+        while let Some(found) = scan.next()? {
+            if let Found::Record { at, .. } = found {
+                let mut start = [0; LINE_START.len()];
+                file.read_at(&mut start, at)?;
+                return Ok(start != *LINE_START);
+            }
+        }
+        Ok(false)
     }
 
     /// Takes out what a recorded command deleted before its files were gone.
@@ -302,7 +315,11 @@ impl Recovery<'_> {
         let segments = std::mem::take(&mut self.segments);
         let newest = segments.len().saturating_sub(1);
         let mut active = None;
-        for (nth, segment) in segments.into_iter().enumerate() {
+        for (nth, mut segment) in segments.into_iter().enumerate() {
+            if segment.written == Written::Jsonl && segment.first_seq.is_none() {
+                // The predecessor names by bytes from 0 also what holds no whole line yet.
+                segment.first_index = segment.first_index.max(next.next_index);
+            }
             if let Some(info) = &segment.sealed {
                 next.next_index = next.next_index.max(info.next_index);
                 next.next_seq = next.next_seq.max(info.next_seq);
@@ -413,9 +430,7 @@ impl Recovery<'_> {
             from.first_seq = first_seq;
             walked = walk(&file, encoding, from, len.max(at))?;
         }
-        if segment.written == Written::Legacy {
-            walked.next_index = segment.first_index + len;
-        }
+        walked.count_bytes(segment, len);
         let durable_index = walked.durable_index.max(manifest.durable_index);
         if newest && let Some(cut) = torn_at(segment.written, &walked, durable_index) {
             self.quarantine(&segment.file, &*file, cut, len)?;
@@ -427,6 +442,7 @@ impl Recovery<'_> {
                 bytes: len - cut,
             });
             walked = walk(&file, encoding, from, cut.max(at))?;
+            walked.count_bytes(segment, cut);
         }
         for damage in &walked.damage {
             self.findings.push(Finding::Damaged {
@@ -574,6 +590,15 @@ impl Recovery<'_> {
 
     fn begin(&self, manifest: &Manifest, next: Mark, now: Timestamp) -> io::Result<Active> {
         begin_segment(self.place, manifest.log_id, manifest.config.format, next, now)
+    }
+}
+
+impl Walked {
+    /// Log indexes of the predecessor's records are their byte offsets, over all its files, plus one.
+    fn count_bytes(&mut self, segment: &Candidate, len: u64) {
+        if segment.written == Written::Legacy {
+            self.next_index = segment.first_index + len;
+        }
     }
 }
 
