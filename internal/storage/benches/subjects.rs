@@ -45,8 +45,7 @@ fn open(dir: &Path) -> (Arc<Store>, Arc<Channel>) {
     let options = StoreOptions { defaults, ..StoreOptions::default() };
     let executor = Arc::new(Thread(Mutex::new(jobs)));
     let store = Store::open(disk, executor, options, Uuid::nil()).unwrap();
-    let channel =
-        store.open_or_create(&ChannelName::new("many").unwrap(), Timestamp(1)).unwrap();
+    let channel = store.open_or_create(&ChannelName::new("many").unwrap(), Timestamp(1)).unwrap();
     (store, channel)
 }
 
@@ -62,9 +61,8 @@ fn fill(dir: &Path, records: u64, subjects: u64) {
     let mut nth = 0;
     while nth < records {
         // Scattered, as keys are.
-        let names: Vec<String> = (nth..(nth + 1000).min(records))
-            .map(|nth| subject((nth * 7_919) % subjects))
-            .collect();
+        let names: Vec<String> =
+            (nth..(nth + 1000).min(records)).map(|nth| subject((nth * 7_919) % subjects)).collect();
         let batch: Vec<NewRecord<'_>> = names
             .iter()
             .map(|subject| NewRecord {
@@ -138,7 +136,8 @@ fn main() {
         // As a kill would: nothing is closed, nothing is marked.
         std::process::exit(0);
     }
-    let number = |text: Option<String>, default: u64| text.map_or(default, |it| it.parse().unwrap());
+    let number =
+        |text: Option<String>, default: u64| text.map_or(default, |it| it.parse().unwrap());
     let records = number(first, 5_000_000);
     let subjects = number(args.next(), 1_000_000);
     let base = args.next().map_or_else(std::env::temp_dir, PathBuf::from);

@@ -280,7 +280,7 @@ impl Channel {
         if manifest == state.manifest {
             return Ok(());
         }
-        state.file.store(&manifest)?;
+        state.file.store(self.place(), &manifest)?;
         state.manifest = manifest;
         Ok(())
     }

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::ChannelConfig;
+use crate::recovery::Place;
 use crate::scan::Encoding;
-use crate::twin::{self, Loaded, Twin};
+use crate::twin::{self, Loaded, Resting, Twin};
 use pubsub_envelope::binary::{SEGMENT_HEADER_BYTES, Seed};
 
 /// Version of the manifest and of all that it names.
@@ -226,9 +227,9 @@ impl Manifest {
     }
 }
 
-/// A manifest's files.
+/// A manifest's files, closed between writes: a channel at rest has one file open, its newest segment.
 #[derive(Debug)]
-pub(crate) struct ManifestFile(Twin);
+pub(crate) struct ManifestFile(Resting);
 
 /// What was found in a manifest's files.
 #[derive(Debug)]
@@ -263,12 +264,12 @@ impl ManifestFile {
     pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> io::Result<(Self, Read)> {
         let (twin, loaded) = Twin::open(disk, dir, NAME)?;
         let read = interpret(&loaded);
-        Ok((Self(twin), read))
+        Ok((Self(twin.rest()), read))
     }
 
     /// Writes and syncs.
-    pub(crate) fn store(&mut self, manifest: &Manifest) -> io::Result<()> {
-        self.0.store(&manifest.encode())
+    pub(crate) fn store(&mut self, place: Place<'_>, manifest: &Manifest) -> io::Result<()> {
+        self.0.store(place.disk, place.dir, NAME, &manifest.encode())
     }
 }
 

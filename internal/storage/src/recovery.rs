@@ -102,7 +102,7 @@ pub(crate) fn recover(
     }
     describe(&mut manifest, &contents);
     manifest.clean = false;
-    file.store(&manifest).map_err(io("write the manifest"))?;
+    file.store(place, &manifest).map_err(io("write the manifest"))?;
     Ok(Recovered { manifest, file, contents, findings: recovery.findings })
 }
 

@@ -73,7 +73,7 @@ impl Channel {
         };
         let mut manifest = state.manifest.clone();
         describe(&mut manifest, &self.contents.read());
-        state.file.store(&manifest).map_err(Failure::new("write the manifest"))?;
+        state.file.store(self.place(), &manifest).map_err(Failure::new("write the manifest"))?;
         state.manifest = manifest;
         drop(state);
         if let Some(empty) = old {
@@ -183,7 +183,7 @@ impl Channel {
         }
         let mut manifest = state.manifest.clone();
         describe(&mut manifest, &self.contents.read());
-        state.file.store(&manifest).map_err(Failure::new("write the manifest"))?;
+        state.file.store(self.place(), &manifest).map_err(Failure::new("write the manifest"))?;
         state.manifest = manifest;
         self.state.lock().suspect = false;
         Ok(())

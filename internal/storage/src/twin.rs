@@ -30,6 +30,36 @@ pub(crate) struct Twin {
     synced: bool,
 }
 
+/// A pair of copies without open files: what is seldom written needs none in between.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resting {
+    generation: u64,
+    newest: usize,
+    synced: bool,
+}
+
+impl Resting {
+    /// Writes and syncs `content`, as [`Twin::store`].
+    pub(crate) fn store(
+        &mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        name: &str,
+        content: &[u8],
+    ) -> io::Result<()> {
+        let (files, made) = open_both(disk, dir, name)?;
+        if made {
+            // Somebody removed a copy since.
+            disk.sync_dir(dir)?;
+        }
+        let mut twin =
+            Twin { files, generation: self.generation, newest: self.newest, synced: self.synced };
+        let result = twin.store(content);
+        *self = twin.rest();
+        result
+    }
+}
+
 /// What a twin's copies hold.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -45,16 +75,7 @@ impl Twin {
     /// All names in `dir` and the copy that counts are durable when this returns: who made them may
     /// have been killed before they were.
     pub(crate) fn open(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<(Self, Loaded)> {
-        let open = |suffix: &str| {
-            let path = path_of(dir, name, suffix);
-            match disk.open(&path, Open::Write) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    disk.open(&path, Open::Create)
-                }
-                other => other,
-            }
-        };
-        let files = [open("a")?, open("b")?];
+        let (files, _) = open_both(disk, dir, name)?;
         disk.sync_dir(dir)?;
         let copies = [read(&*files[0])?, read(&*files[1])?];
         let (twin, loaded) = Self::choose(files, copies);
@@ -62,6 +83,11 @@ impl Twin {
             twin.sync_newest()?;
         }
         Ok((twin, loaded))
+    }
+
+    /// Closes the files, remembering which copy is which.
+    pub(crate) fn rest(self) -> Resting {
+        Resting { generation: self.generation, newest: self.newest, synced: self.synced }
     }
 
     fn choose(files: [Arc<dyn File>; 2], copies: [Copy; 2]) -> (Self, Loaded) {
@@ -125,6 +151,22 @@ impl Twin {
         self.synced = true;
         Ok(())
     }
+}
+
+/// Opens both copies, making those that do not exist; whether any was made.
+fn open_both(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<([Arc<dyn File>; 2], bool)> {
+    let mut made = false;
+    let mut open = |suffix: &str| {
+        let path = path_of(dir, name, suffix);
+        match disk.open(&path, Open::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                made = true;
+                disk.open(&path, Open::Create)
+            }
+            other => other,
+        }
+    };
+    Ok(([open("a")?, open("b")?], made))
 }
 
 /// What the copies of `name` hold, without opening them for writing or making them.
