@@ -80,6 +80,9 @@ pub(crate) enum Command {
     Dlq(DlqCommand),
     /// Checks every record of a data directory, read-only, and says what to do.
     Doctor,
+    /// Measures this machine.
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Prints what a shell needs to complete these commands.
     Completion {
         /// The shell.
@@ -360,4 +363,43 @@ pub(crate) struct Sure {
     /// Says what would be done, and does nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Measures the storage engine, beside what the disk itself can do.
+    ///
+    /// Publishes to channels in a directory of its own, which is removed in the end, on the file
+    /// system of the data directory. Prints medians.
+    Store(BenchStoreArgs),
+}
+
+/// Arguments of `bench store`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchStoreArgs {
+    /// Measures the file system of this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Bytes of a payload.
+    #[arg(long, value_parser = parse::payload_size, default_value = "128", value_name = "SIZE")]
+    pub(crate) payload: u64,
+    /// Formats, separated by commas.
+    #[arg(long, value_delimiter = ',', default_value = "binary,jsonl")]
+    pub(crate) format: Vec<Format>,
+    /// Sync policies, separated by commas.
+    #[arg(long, value_delimiter = ',', default_value = "always,periodic,none")]
+    pub(crate) sync: Vec<SyncPolicy>,
+    /// Messages in flight, separated by commas.
+    #[arg(long, value_delimiter = ',', default_value = "1,256,4096", value_parser = parse::in_flight)]
+    pub(crate) in_flight: Vec<usize>,
+    /// Threads that publish.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// Rounds, of which the median counts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
+    /// Time of one measurement.
+    #[arg(long, value_parser = parse::duration, default_value = "300ms", value_name = "DURATION")]
+    pub(crate) duration: Duration,
 }

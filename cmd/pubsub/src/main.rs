@@ -7,6 +7,7 @@
 //!
 //! Data goes to stdout and talk to stderr, so that a pipe carries data only.
 
+mod bench;
 mod channel;
 mod cli;
 mod context;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{BenchCommand, Cli, Command};
 use crate::context::Context;
 use crate::fail::Fail;
 
@@ -54,6 +55,7 @@ fn run(command: Command, context: &Context) -> Result<(), Fail> {
         Command::Channel(command) => channel::run(command, context),
         Command::Subscriber(command) => subscriber::run(command, context),
         Command::Dlq(command) => dlq::run(command, context),
+        Command::Bench(BenchCommand::Store(args)) => context.block_on(bench::store(args, context)),
         Command::Doctor => doctor::run(None, context),
         Command::Completion { shell } => generate::completion(shell),
         Command::Man { dir } => generate::man(dir.as_deref(), context),

@@ -67,7 +67,7 @@ pub(crate) fn many<T: Serialize>(
     }
     let mut table = plain();
     let right = |nth: usize| heads.get(nth).is_some_and(|head| head.starts_with('>'));
-    table.set_header(heads.iter().map(|head| head.trim_start_matches('>').to_uppercase()));
+    table.set_header(heads.iter().map(|head| head.trim_start_matches('>').to_ascii_uppercase()));
     for value in values {
         let cells = row(value).into_iter().enumerate().map(|(nth, text)| {
             let cell = Cell::new(text);

@@ -109,6 +109,19 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     whole.checked_add(u64::try_from(fraction).map_err(|_| bad())?).ok_or_else(bad)
 }
 
+/// A size from which a payload can be made that is a JSON text.
+pub(crate) fn payload_size(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    let fits = (2..=8 << 20).contains(&bytes);
+    fits.then_some(bytes).ok_or_else(|| "not between 2 and 8MiB".to_owned())
+}
+
+/// A number of messages in flight.
+pub(crate) fn in_flight(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
+    number.ok_or_else(|| "not between 1 and 1000000".to_owned())
+}
+
 /// A header of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {

@@ -222,7 +222,7 @@ impl Follower {
         let file = self.disk.open(&self.dir.join(&listed.name), Open::Read)?;
         let sealed = manifest
             .and_then(|manifest| manifest.sealed.iter().find(|info| info.file == listed.name));
-        let mut written = sealed.map_or(listed.format.into(), |info| info.written);
+        let mut written = sealed.map_or_else(|| listed.format.into(), |info| info.written);
         let mut first_index = sealed.map_or(listed.number, |info| info.first_index);
         let mut first_seq = sealed.map_or(1, |info| info.first_seq);
         let mut log_id = manifest.map_or(Uuid::nil(), |manifest| manifest.log_id);

@@ -79,3 +79,35 @@ fn shells_and_man_are_served() {
     assert!(pages.join("pubsub.1").exists());
     assert!(pages.join("pubsub-channel-add.1").exists());
 }
+
+#[test]
+fn the_benchmark_reports_every_case_and_leaves_nothing_behind() {
+    let world = World::new();
+    let report = world.json(&[
+        "bench",
+        "store",
+        "--duration",
+        "20ms",
+        "--rounds",
+        "1",
+        "--in-flight",
+        "1,16",
+        "--threads",
+        "2",
+        "--payload",
+        "64",
+    ]);
+    assert_eq!(report["probes"].as_array().unwrap().len(), 3);
+    let cases = report["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 2 * 3 * 3);
+    for case in cases {
+        assert!(case["messages_per_second"].as_f64().unwrap() > 0.0, "{case}");
+        let synced = case["fdatasyncs_per_message"].as_f64().unwrap();
+        let always = case["sync"] == "always";
+        assert!(!always || synced > 0.0, "{case}");
+        assert!(!always || case["in_flight"] != 1 || synced > 0.9, "{case}");
+    }
+    assert_eq!(report["replay"].as_array().unwrap().len(), 2);
+    assert_eq!(std::fs::read_dir(world.dir.path()).unwrap().count(), 0);
+    assert!(!world.data().exists());
+}

@@ -107,7 +107,7 @@ pub enum ClientError {
 #[derive(Debug)]
 pub enum Client {
     /// A node runs, and answers.
-    Remote(Remote),
+    Remote(Box<Remote>),
     /// We are the node.
     Local(Local),
 }
@@ -147,7 +147,7 @@ impl Client {
             if data_dir.is_dir()
                 && let Some(remote) = Remote::connect(data_dir, mode).await?
             {
-                return Ok(Self::Remote(remote));
+                return Ok(Self::Remote(Box::new(remote)));
             }
             let started = {
                 let (dir, mode) = (data_dir.to_owned(), mode.clone());
@@ -213,8 +213,8 @@ impl Client {
 
     /// Connects to the node after the one that stopped, or is it.
     async fn find_next_node(&mut self) -> Result<(), ClientError> {
-        if let Self::Remote(Remote { data_dir, mode, .. }) = self {
-            let (data_dir, mode) = (data_dir.clone(), mode.clone());
+        if let Self::Remote(remote) = self {
+            let (data_dir, mode) = (remote.data_dir.clone(), remote.mode.clone());
             *self = Self::connect_or_open(&data_dir, &mode).await?;
         }
         Ok(())

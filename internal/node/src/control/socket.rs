@@ -52,7 +52,7 @@ fn runtime_dir() -> PathBuf {
 pub(super) fn bind(data_dir: &Path) -> io::Result<(UnixListener, PathBuf)> {
     let path = socket_path(data_dir)?;
     if !path.ends_with(SOCKET_FILE) {
-        make_private(path.parent().unwrap_or(Path::new("/")))?;
+        path.parent().map_or(Ok(()), make_private)?;
     }
     remove_stale(&path)?;
     let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)

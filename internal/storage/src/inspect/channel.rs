@@ -112,7 +112,7 @@ impl Inspector<'_> {
             if oldest.is_some_and(|oldest| number < oldest) {
                 let note = Diagnosis::new(Problem::Unlisted, Some(name), file);
                 self.find(
-                    note.as_note("left over from a trim", "nothing; the next start removes it"),
+                    note.noted("left over from a trim", "nothing; the next start removes it"),
                 );
                 continue;
             }
@@ -171,8 +171,17 @@ impl Inspector<'_> {
         };
         match SealedIndex::open(file, id).and_then(|index| index.verify().map(|()| index)) {
             Ok(index) if index.digest().len_bytes == info.bytes => (),
-            Ok(_) => {
-                self.bad_index(name, path, "the index is of another state of its segment", None)
+            Ok(_) if info.removed > 0 => {
+                let note = Diagnosis::new(Problem::IndexDamaged, Some(name), path);
+                self.find(note.noted(
+                    "the index is from before a compaction of its segment",
+                    "nothing; it is built when it is needed",
+                ));
+            }
+            Ok(index) => {
+                let (of, bytes) = (index.digest().len_bytes, info.bytes);
+                let text = format!("the index is of {of} bytes of its segment, which has {bytes}");
+                self.bad_index(name, path, &text, None);
             }
             Err(IndexError::Io { source, .. }) => self.unreadable(Some(name), path, &source),
             Err(error) => {

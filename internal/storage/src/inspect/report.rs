@@ -185,7 +185,7 @@ impl Diagnosis {
         self
     }
 
-    pub(super) fn as_note(mut self, text: &str, advice: &str) -> Self {
+    pub(super) fn noted(mut self, text: &str, advice: &str) -> Self {
         self.severity = Severity::Note;
         text.clone_into(&mut self.text);
         advice.clone_into(&mut self.advice);

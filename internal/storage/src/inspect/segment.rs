@@ -155,7 +155,7 @@ impl Inspector<'_> {
             }
             if just_compacted {
                 let found = Diagnosis::new(Problem::Unlisted, Some(name), path.clone());
-                self.find(found.as_note(
+                self.find(found.noted(
                     "compacted, and the manifest does not say so yet",
                     "nothing; the next start takes note",
                 ));
@@ -168,7 +168,7 @@ impl Inspector<'_> {
                 let trailing = Diagnosis::new(Problem::TrailingBytes, Some(name), path.clone());
                 let trailing = trailing.at(info.bytes, len - info.bytes);
                 self.find(if info.suspect {
-                    trailing.as_note("its end was set aside after a failed sync", "nothing")
+                    trailing.noted("its end was set aside after a failed sync", "nothing")
                 } else {
                     trailing
                 });
@@ -179,7 +179,7 @@ impl Inspector<'_> {
                 let torn = Diagnosis::new(Problem::TornTail, Some(name), path.clone());
                 let torn = torn.at(tail.at, len - tail.at).losing(tail.seqs);
                 self.find(if self.live {
-                    torn.as_note("the node is writing here", "nothing")
+                    torn.noted("the node is writing here", "nothing")
                 } else {
                     torn
                 });
@@ -192,7 +192,7 @@ impl Inspector<'_> {
         let mut seen = walk.seen;
         seen.there = true;
         seen.bytes = end;
-        seen.next_seq = walk.expected.or(sealed.map(|info| info.next_seq));
+        seen.next_seq = walk.expected.or_else(|| sealed.map(|info| info.next_seq));
         Ok(seen)
     }
 
@@ -385,7 +385,7 @@ impl Walk {
     /// Takes in that the segment should have ended before `next_seq`.
     fn close(&mut self, next_seq: u64, end: u64) {
         let expected = self.expected.unwrap_or(next_seq);
-        if expected < next_seq && !(self.sparse && !self.open) {
+        if expected < next_seq && (self.open || !self.sparse) {
             if self.bad.last().is_none_or(|bad| !self.open || bad.at + bad.len < end) {
                 self.bad.push(Bad { at: end, len: 0, index: self.next_index, seqs: None });
                 self.open = true;

@@ -146,7 +146,7 @@ impl Ops {
         }
         let (channel, _) = self.open_or_create(&letter.channel)?;
         let appended = publish::append(&channel, &[letter.replay()])?;
-        let first = done.seqs.map_or(appended.first.get(), |(first, _)| first);
+        let first = done.seqs.map_or_else(|| appended.first.get(), |(first, _)| first);
         done.seqs = Some((first, appended.last.get()));
         if let (Some(letters), Some(seq)) = (self.letters_of(name)?, Seq::new(record.seq)) {
             let deleted = letters.delete(&[(seq, seq)], clock::now()).wait();

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use pubsub_storage::{AppendError, Channel, ChannelError, CommitError, PublishError, ReadError};
+use pubsub_storage::{
+    AppendError, Channel, ChannelError, CommitError, PositionFile, PublishError, ReadError, Start,
+};
 use pubsub_types::{ChannelName, SubscriberId};
 
 use super::protocol::{ErrorCode, Failure, NodeReport, Request, Response};
@@ -157,6 +159,28 @@ impl Ops {
             ));
         }
         Ok(Claim { ops: self.clone(), key })
+    }
+
+    /// The position of a subscriber whose claim is held, unless a program that embeds the node reads
+    /// as that subscriber.
+    fn position(
+        &self,
+        channel: &Arc<Channel>,
+        id: &SubscriberId,
+        start: Start,
+    ) -> Result<Arc<PositionFile>, Failure> {
+        /// The store's own, and the one just given out.
+        const NOBODY_ELSE: usize = 2;
+        let file = self.node.store().subscriber(channel, id, start)?;
+        if Arc::strong_count(&file) > NOBODY_ELSE {
+            let name = channel.name();
+            return Err(Failure::new(
+                ErrorCode::Conflict,
+                format!("subscriber {id} of channel {name} runs in process {}", std::process::id()),
+                "stop it there, or use another --id",
+            ));
+        }
+        Ok(file)
     }
 
     fn is_claimed(&self, channel: &ChannelName, id: &SubscriberId) -> bool {

@@ -111,7 +111,7 @@ impl Ops {
         if dry_run {
             return Ok(Response::Done { what: format!("would move {place}") });
         }
-        let file = self.node.store().subscriber(&channel, id, Start::FromStart)?;
+        let file = self.position(&channel, id, Start::FromStart)?;
         file.set(seq);
         let released = self.node.store().release(&file);
         released.map_err(|error| failed("write the position", &error))?;
@@ -124,13 +124,14 @@ impl Ops {
         id: &SubscriberId,
         dry_run: bool,
     ) -> Result<Response, Failure> {
-        // The channel itself may be damaged or gone; the position must still be removable.
+        let channel = self.channel(name)?;
         self.known(name, id)?;
         let _claim = self.claim(name, id)?;
         let whom = format!("subscriber {id} of channel {name}");
         if dry_run {
             return Ok(Response::Done { what: format!("would forget {whom}") });
         }
+        drop(self.position(&channel, id, Start::FromStart)?);
         let forgotten = self.node.store().forget(name, id);
         forgotten.map_err(|error| failed("remove the position", &error))?;
         Ok(Response::Done { what: format!("forgot {whom}") })

@@ -52,9 +52,8 @@ impl Ops {
     ) -> Result<Subscription, Failure> {
         let claim = id.map(|id| self.claim(name, id)).transpose()?;
         let (channel, made) = self.open_or_create(name)?;
-        let store = self.node.store();
         let position = match id {
-            Some(id) => Some(store.subscriber(&channel, id, start.into())?),
+            Some(id) => Some(self.position(&channel, id, start.into())?),
             None => None,
         };
         let after = match (&position, start) {
