@@ -63,7 +63,8 @@ async fn publish(tasks: usize, format: Format, sync: SyncPolicy) -> (f64, f64) {
             }
         }));
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let forever = std::future::pending::<()>();
+    tokio::time::timeout(Duration::from_secs(2), forever).await.unwrap_err();
     stop.store(true, Ordering::Relaxed);
     for worker in workers {
         worker.await.unwrap();
