@@ -149,7 +149,7 @@ impl Channel {
         };
         let walked = walk(&file, encoding, from, durable.end)
             .map_err(Failure::new("verify the suspect segment"))?;
-        self.report_missing(&unsynced, durable.next_seq, mark.next_seq);
+        let complete = self.report_missing(&unsynced, durable.next_seq, mark.next_seq);
         for damage in &walked.damage {
             self.report(Finding::Damaged {
                 file: info.file.clone(),
@@ -157,6 +157,7 @@ impl Channel {
                 bytes: damage.len,
             });
         }
+        let kept;
         {
             let mut contents = self.contents.write();
             let deleted = contents.active.index.deletes().clone();
@@ -176,7 +177,9 @@ impl Channel {
             contents.tail.clear();
             let (messages, end) = (contents.active.messages, contents.active.durable);
             contents.next_index = end.next_index;
-            if old.messages + old.controls > 0 {
+            old.controls = walked.controls.len() as u64;
+            kept = old.messages + old.controls > 0;
+            if kept {
                 contents.push_sealed(seal(old, durable.next_index, durable.next_seq));
             }
             tracing::warn!(channel = %self.name, rewritten = messages, "a fresh segment was begun");
@@ -186,7 +189,22 @@ impl Channel {
         state.file.store(self.place(), &manifest).map_err(Failure::new("write the manifest"))?;
         state.manifest = manifest;
         self.state.lock().suspect = false;
+        if complete {
+            self.cut_suspect(&info.file, &*file, kept.then_some(durable.end));
+        }
         Ok(())
+    }
+
+    /// Takes away what was written again elsewhere: should the manifest ever be lost, it would be found
+    /// twice, and beside it what was never acknowledged.
+    fn cut_suspect(&self, name: &str, file: &dyn pubsub_disk::File, end: Option<u64>) {
+        let done = match end {
+            Some(end) => file.set_len(end).and_then(|()| file.sync()),
+            None => deletes::discard(&*self.disk, &self.dir, name),
+        };
+        if let Err(error) = done {
+            tracing::warn!(channel = %self.name, segment = name, %error, "the end of a suspect segment was not cut; the manifest knows where it ends");
+        }
     }
 
     fn read_back(
@@ -258,11 +276,13 @@ impl Channel {
         })
     }
 
-    /// Reports messages that were acknowledged, never synced, and cannot be read back.
-    fn report_missing(&self, found: &[Record], from: u64, to: u64) {
-        let mut expected = from;
-        let missing = |first: u64, last: u64| {
+    /// Reports messages that were acknowledged, never synced, and cannot be read back; whether there
+    /// are none.
+    fn report_missing(&self, found: &[Record], from: u64, to: u64) -> bool {
+        let (mut expected, mut complete) = (from, true);
+        let mut missing = |first: u64, last: u64| {
             if first <= last {
+                complete = false;
                 self.report(Finding::Lost { first, last });
             }
         };
@@ -271,6 +291,7 @@ impl Channel {
             expected = record.seq + 1;
         }
         missing(expected, to - 1);
+        complete
     }
 }
 
