@@ -264,6 +264,13 @@ impl Channel {
         }
     }
 
+    /// Makes durable what is committed now; whether it is.
+    pub(crate) fn sync_to_here(self: &Arc<Self>) -> bool {
+        let here = self.marks().0.next_index;
+        self.sync_written();
+        self.marks().1.next_index >= here
+    }
+
     /// Notes in the manifest what is durable, after making it so.
     pub(crate) fn mark_durable(self: &Arc<Self>) {
         self.sync_written();

@@ -293,8 +293,13 @@ impl Contents {
         if let SegmentView::Sealed(sealed) = self.segment_at(*seqs.end()) {
             sealed.note_deleted(start..=end);
         }
+        let live = match self.segment_at(*seqs.end()) {
+            SegmentView::Sealed(sealed) => live_messages(&sealed.info, self.deleted_in(first)),
+            SegmentView::Active(_) => 0,
+        };
         let deleted = Arc::make_mut(&mut self.deleted);
-        Arc::make_mut(deleted.entry(first).or_default()).insert_range(start..=end)
+        // Some of these may have been lost before.
+        Arc::make_mut(deleted.entry(first).or_default()).insert_range(start..=end).min(live)
     }
 
     fn delete_active(&mut self, seqs: RangeInclusive<u64>) -> u64 {

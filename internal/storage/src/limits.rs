@@ -237,10 +237,16 @@ impl Channel {
         }
     }
 
-    fn write_indexes(&self) -> io::Result<()> {
+    fn write_indexes(self: &Arc<Self>) -> io::Result<()> {
         let snapshot = self.contents.read().snapshot();
         for sealed in snapshot.sealed.iter() {
-            sealed.write_index(self.place(), snapshot.log_id)?;
+            let Some(memory) = sealed.unwritten_index() else { continue };
+            // An index that knows of a deletion outlives the record that made it, unless that is
+            // durable first.
+            if !memory.deletes().is_empty() && !self.sync_to_here() {
+                continue;
+            }
+            sealed.write_index(self.place(), snapshot.log_id, &memory)?;
         }
         Ok(())
     }

@@ -176,12 +176,21 @@ impl Sealed {
         (!deletes.is_empty()).then(|| Arc::new(deletes.clone()))
     }
 
-    /// Writes the index file if the index is only in memory; whether there was anything to write.
+    /// The index, if it is only in memory.
+    pub(crate) fn unwritten_index(&self) -> Option<Arc<ActiveIndex>> {
+        self.open.lock().memory.clone()
+    }
+
+    /// Writes the index file from `memory`.
     ///
     /// # Errors
     /// A file could not be read or written; the index stays in memory.
-    pub(crate) fn write_index(&self, place: Place<'_>, log_id: Uuid) -> io::Result<bool> {
-        let Some(memory) = self.open.lock().memory.clone() else { return Ok(false) };
+    pub(crate) fn write_index(
+        &self,
+        place: Place<'_>,
+        log_id: Uuid,
+        memory: &ActiveIndex,
+    ) -> io::Result<()> {
         let digest = self.digest(place)?;
         let path = self.index_path(place.dir);
         let partial = path.with_extension("idx.partial");
@@ -190,14 +199,14 @@ impl Sealed {
             _ => (),
         }
         let file = place.disk.open(&partial, Open::Create)?;
-        SealedIndexBuilder::new(&memory, self.id(log_id), digest).write(&*file)?;
+        SealedIndexBuilder::new(memory, self.id(log_id), digest).write(&*file)?;
         file.sync()?;
         place.disk.rename(&partial, &path)?;
         place.disk.sync_dir(place.dir)?;
         let mut open = self.open.lock();
         open.memory = None;
         open.index = None;
-        Ok(true)
+        Ok(())
     }
 
     fn digest(&self, place: Place<'_>) -> io::Result<SegmentDigest> {
