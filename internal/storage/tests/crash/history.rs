@@ -15,7 +15,7 @@ use std::sync::Arc;
 use pubsub_disk::Disk;
 use pubsub_envelope::NewRecord;
 use pubsub_sim::{Fault, Loss, Op, Rng, SimDisk};
-use pubsub_storage::{Channel, PublishError, Start, Store, Ticket};
+use pubsub_storage::{Channel, Finding, PublishError, Start, Store, Ticket};
 use pubsub_types::{ChannelName, Filter, Seq, SubscriberId, Timestamp};
 use uuid::Uuid;
 
@@ -220,7 +220,8 @@ impl History {
         let consumed = line.consumed;
         Look { plan, model, seen: &seen, ending, now, consumed }.check();
         line.model.settle(&seen, ending, line.tainted, always);
-        if line.model.voids.is_empty() && line.model.waiting() == 0 {
+        line.model.estimated |= channel.findings().iter().any(Finding::is_loss);
+        if !line.model.estimated && line.model.waiting() == 0 {
             deletes::bytes_are_about_right(&line.model, channel.stats().bytes);
         }
         if opening {
@@ -241,7 +242,7 @@ impl History {
         let Some(channel) = self.lines[nth].handle.clone() else { return };
         let messages = self.lines[nth].model.live().into_iter().cloned().collect::<Vec<_>>();
         // Where messages were lost, counts are estimates.
-        let exact = self.lines[nth].model.voids.is_empty();
+        let exact = !self.lines[nth].model.estimated;
         index::answers_are_a_models(&channel, &messages, exact);
         index::equals_a_rebuild(&self.disk, &self.plan, &channel, &messages, exact);
     }

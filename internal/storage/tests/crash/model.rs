@@ -81,6 +81,8 @@ pub(crate) struct Model {
     pub(crate) deletions: Vec<Deletion>,
     /// Sequences that are known to be unreadable.
     pub(crate) voids: Vec<u64>,
+    /// There were some, once: since then the engine's counts are estimates.
+    pub(crate) estimated: bool,
     /// Sequences that are silently passed, and have been before.
     pub(crate) holes: BTreeSet<u64>,
     /// Highest sequence ever given out.
@@ -285,6 +287,7 @@ impl Model {
         }
         self.holes = (seen.first..=seen.last).filter(|seq| seen.misses(*seq)).collect();
         self.voids.clone_from(&seen.gaps);
+        self.estimated |= !seen.gaps.is_empty();
         if ending > Ending::Running {
             self.deletions.clear();
             self.suspect = None;

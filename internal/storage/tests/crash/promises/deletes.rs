@@ -14,7 +14,11 @@ pub(crate) fn check(look: Look<'_>) {
         );
     }
     // What is beyond a limit is displaced by the very batch that exceeds it.
-    if ending != Ending::Running || model.limited.is_empty() || model.waiting() > 0 || !model.voids.is_empty() {
+    if ending != Ending::Running
+        || model.limited.is_empty()
+        || model.waiting() > 0
+        || !model.voids.is_empty()
+    {
         return;
     }
     let limits = plan.config.limits;

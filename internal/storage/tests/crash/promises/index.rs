@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pubsub_disk::Disk;
 use pubsub_sim::{Corruption, SimDisk};
-use pubsub_storage::{Channel, Store};
+use pubsub_storage::{Channel, Finding, Item, Store};
 use pubsub_types::{Filter, Seq, Timestamp};
 use uuid::Uuid;
 
@@ -21,8 +21,9 @@ pub(crate) fn answers_are_a_models(channel: &Arc<Channel>, messages: &[Rec], exa
     let subject =
         |rec: &Rec| if rec.subject.is_empty() { own.to_owned() } else { rec.subject.into() };
     let all: Vec<(u64, String)> = messages.iter().map(|rec| (rec.seq, subject(rec))).collect();
-    if exact {
-        assert_eq!(channel.stats().messages, all.len() as u64, "index: the count of messages");
+    // Where something was lost, the count is an estimate.
+    if exact && !channel.findings().iter().any(Finding::is_loss) {
+        assert_eq!(channel.stats().messages, all.len() as u64, "index: the count of messages, {:?}", channel.findings());
     }
     let get = |seq: Option<Seq>| seq.map(Seq::get);
     for name in ["a", "b.1", "b.2", "c.d.e", "orders", "x.y", "nobody"] {
@@ -92,18 +93,23 @@ pub(crate) fn equals_a_rebuild(
         let again = store.channel(channel.name(), Timestamp(0)).unwrap();
         let found = read_items(&again, 0, 64).unwrap();
         let without = doomed[0];
-        let seqs = |items: &[pubsub_storage::Item]| {
-            let seq = |item: &pubsub_storage::Item| match item {
-                pubsub_storage::Item::Record(record) => record.seq,
-                pubsub_storage::Item::Gap { .. } => 0,
+        let seqs = |items: &[Item]| {
+            let seq = |item: &Item| match item {
+                Item::Record(record) => record.seq,
+                Item::Gap { .. } => 0,
             };
             items.iter().map(seq).filter(|seq| *seq > 0).collect::<Vec<_>>()
         };
-        assert_eq!(seqs(&found), seqs(&expected), "index: messages without {without}");
-        answers_are_a_models(&again, messages, exact);
+        let (found, expected) = (seqs(&found), seqs(&expected));
         if nth == 0 {
-            assert_eq!(found, expected, "index: all that is read without {without}");
+            assert_eq!(found, expected, "index: messages without {without}");
             assert_eq!(again.first_seq(), channel.first_seq(), "index: the first message");
+        }
+        // The manifest may have kept a trim whose record a power cut took. That is two losses.
+        let there = expected.iter().all(|seq| found.contains(seq));
+        assert!(there, "index: without {without}, {found:?} are there and not {expected:?}");
+        if found == expected {
+            answers_are_a_models(&again, messages, exact);
         }
         assert_eq!(again.last_seq(), channel.last_seq(), "index: the last without {without}");
         drop(again);
