@@ -65,7 +65,7 @@ fn a_handler_that_blocks_holds_up_nobody_else_and_a_stopped_subscriber_goes_on_w
     let slow = messenger
         .subscribe("orders", "slow", move |_| {
             entered.send(()).unwrap();
-            released.lock().recv().map_err(|_| "gone")
+            released.lock().recv_timeout(SOON).map_err(|_| "gone")
         })
         .unwrap();
     let (to, from) = channel();
@@ -83,6 +83,7 @@ fn a_handler_that_blocks_holds_up_nobody_else_and_a_stopped_subscriber_goes_on_w
     release.send(()).unwrap();
     slow.stop();
     assert_eq!(slow.stats().position, 1);
+    assert!(enters.try_recv().is_err(), "the next one was not begun");
 
     let (to, from) = channel();
     messenger
