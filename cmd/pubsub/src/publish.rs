@@ -218,7 +218,7 @@ mod tests {
     fn lines_are_cut_wherever_the_input_is_and_the_last_needs_no_end() {
         for size in 1..8 {
             let (to, mut from) = mpsc::channel(100);
-            let input = std::io::BufReader::with_capacity(size, &b"one\r\n\ntwo\nthree"[..]);
+            let input = io::BufReader::with_capacity(size, &b"one\r\n\ntwo\nthree"[..]);
             read_lines(input, &to);
             drop(to);
             let mut lines = Vec::new();

@@ -9,7 +9,7 @@ use crate::world::{SOON, World, finish};
 fn a_directory_whose_owner_does_not_answer_is_not_touched() {
     let world = World::new();
     world.ok(&["pub", "orders", "1"]);
-    let disk = FileDisk::open(&world.data()).unwrap();
+    let disk = FileDisk::open(world.data()).unwrap();
     let _lock = disk.lock("LOCK".as_ref()).unwrap();
     let before = std::fs::read(world.data().join("NODE.a")).unwrap();
     let ran = world.run(&["pub", "orders", "2"]);

@@ -11,39 +11,39 @@ use pubsub_testkit::{Process, Source, Workdir};
 use tokio::runtime::Runtime;
 
 /// Long enough for a loaded machine, and never waited for when all is well.
-pub const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// A directory in which commands run.
-pub struct World {
-    pub dir: Workdir,
+pub(crate) struct World {
+    pub(crate) dir: Workdir,
 }
 
 /// A node with a control socket, in this process.
-pub struct Running {
-    pub node: Arc<Node>,
+pub(crate) struct Running {
+    pub(crate) node: Arc<Node>,
     server: Server,
     runtime: Runtime,
 }
 
 /// What a command did.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: Workdir::new().unwrap() }
     }
 
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
     /// Starts a node on the data directory.
-    pub fn start(&self) -> Running {
+    pub(crate) fn start(&self) -> Running {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -55,20 +55,20 @@ impl World {
     }
 
     /// Starts a node when `running`.
-    pub fn start_if(&self, running: bool) -> Option<Running> {
+    pub(crate) fn start_if(&self, running: bool) -> Option<Running> {
         running.then(|| self.start())
     }
 
-    pub fn spawn(&self, args: &[&str]) -> Process {
+    pub(crate) fn spawn(&self, args: &[&str]) -> Process {
         self.dir.spawn(env!("CARGO_BIN_EXE_pubsub"), args).unwrap()
     }
 
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.run_with(args, "")
     }
 
     /// Runs a command with this standard input.
-    pub fn run_with(&self, args: &[&str], input: &str) -> Ran {
+    pub(crate) fn run_with(&self, args: &[&str], input: &str) -> Ran {
         let mut process = self.spawn(args);
         for line in input.lines() {
             process.write_line(line).unwrap();
@@ -78,14 +78,14 @@ impl World {
     }
 
     /// Runs a command that must succeed, for its output.
-    pub fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         assert_eq!(ran.code, 0, "{args:?}: {ran:?}");
         ran.stdout
     }
 
     /// Runs a command that must succeed, for its JSON.
-    pub fn json(&self, args: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, args: &[&str]) -> serde_json::Value {
         let args = [args, &["-o", "json"]].concat();
         let text = self.ok(&args);
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{args:?}: {error}: {text}"))
@@ -93,7 +93,7 @@ impl World {
 }
 
 /// Waits for the end of a command.
-pub fn finish(process: &mut Process) -> Ran {
+pub(crate) fn finish(process: &mut Process) -> Ran {
     let status = process.wait_for_exit(SOON).unwrap();
     let output = process.output();
     let text =
@@ -107,7 +107,7 @@ pub fn finish(process: &mut Process) -> Ran {
 
 impl Running {
     /// Ends the node in order.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         self.runtime.block_on(self.server.stop());
         self.node.close().unwrap();
     }

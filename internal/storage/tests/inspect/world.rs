@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// Runs jobs when asked, on the thread that asks.
 #[derive(Default)]
-pub struct Queue(Mutex<VecDeque<Job>>);
+pub(crate) struct Queue(Mutex<VecDeque<Job>>);
 
 impl Executor for Queue {
     fn submit(&self, job: Job) {
@@ -22,22 +22,22 @@ impl Executor for Queue {
     }
 }
 
-pub struct World {
-    pub dir: tempfile::TempDir,
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
     queue: Arc<Queue>,
     store: Option<Arc<Store>>,
 }
 
-pub fn name() -> ChannelName {
+pub(crate) fn name() -> ChannelName {
     ChannelName::new("orders").unwrap()
 }
 
 impl World {
-    pub fn new(format: Format) -> Self {
+    pub(crate) fn new(format: Format) -> Self {
         Self::with_segments(format, 1024)
     }
 
-    pub fn with_segments(format: Format, segment_bytes: u64) -> Self {
+    pub(crate) fn with_segments(format: Format, segment_bytes: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let disk: Arc<dyn Disk> = Arc::new(FileDisk::open(dir.path()).unwrap());
         let queue = Arc::new(Queue::default());
@@ -48,22 +48,22 @@ impl World {
         Self { dir, queue, store: Some(store) }
     }
 
-    pub fn store(&self) -> &Arc<Store> {
+    pub(crate) fn store(&self) -> &Arc<Store> {
         self.store.as_ref().unwrap()
     }
 
-    pub fn channel(&self) -> Arc<Channel> {
+    pub(crate) fn channel(&self) -> Arc<Channel> {
         self.store().open_or_create(&name(), Timestamp(1)).unwrap()
     }
 
-    pub fn run_jobs(&self) {
+    pub(crate) fn run_jobs(&self) {
         loop {
             let Some(job) = self.queue.0.lock().pop_front() else { break };
             job.run();
         }
     }
 
-    pub fn publish(&self, payload: &str) -> u64 {
+    pub(crate) fn publish(&self, payload: &str) -> u64 {
         let record =
             NewRecord { time: Timestamp(1), payload: payload.as_bytes(), ..NewRecord::default() };
         let appended = self.channel().append(&[record]).unwrap();
@@ -73,7 +73,7 @@ impl World {
     }
 
     /// Lets everything become due that waits for time to pass.
-    pub fn tick_long(&self) {
+    pub(crate) fn tick_long(&self) {
         for minute in 1..=10 {
             self.run_jobs();
             self.store().tick(Timestamp(minute * 60_000_000_000));
@@ -81,7 +81,7 @@ impl World {
         self.run_jobs();
     }
 
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.run_jobs();
         let store = self.store.take().unwrap();
         store.close().unwrap();
@@ -98,11 +98,11 @@ impl World {
         segments
     }
 
-    pub fn newest_segment(&self) -> PathBuf {
+    pub(crate) fn newest_segment(&self) -> PathBuf {
         self.segments().pop().unwrap()
     }
 
-    pub fn segment_bytes(&self) -> u64 {
+    pub(crate) fn segment_bytes(&self) -> u64 {
         self.segments().iter().map(|path| fs::metadata(path).unwrap().len()).sum()
     }
 }
