@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 
 use pubsub_envelope::control::{Control, Tombstone, Trim};
-use pubsub_envelope::{Kind, NewRecord};
+use pubsub_envelope::{Entry, Kind, NewRecord};
 use pubsub_types::{Seq, Timestamp};
 
 use crate::channel::{Channel, Pending, count};
@@ -87,11 +87,11 @@ impl Channel {
     /// What goes so that the channel does not exceed its limits on messages and bytes.
     fn beyond_total_limit(&self, work: &[Pending], displaced: &[Control]) -> Option<Control> {
         let limits = self.config.limits;
-        let messages = work
-            .iter()
-            .flat_map(|pending| pending.batch.entries())
-            .filter(|entry| entry.kind == Kind::Message);
-        let (more, more_bytes) = messages.fold((0_u64, 0_u64), |(count, bytes), entry| {
+        let messages = || {
+            let entries = work.iter().flat_map(|pending| pending.batch.entries());
+            entries.filter(|entry| entry.kind == Kind::Message)
+        };
+        let (more, more_bytes) = messages().fold((0_u64, 0_u64), |(count, bytes), entry| {
             (count + 1, bytes + u64::from(entry.len))
         });
         // Those of the displaced that are before a sequence.
@@ -122,7 +122,21 @@ impl Channel {
         }
         let bytes = contents.bytes + more_bytes;
         if limits.max_bytes > 0 && bytes > limits.max_bytes {
-            let enough = contents.after_oldest_bytes(bytes - limits.max_bytes);
+            let over = bytes - limits.max_bytes;
+            let enough = if over < contents.bytes {
+                contents.after_oldest_bytes(over).min(contents.next_seq)
+            } else {
+                // All there is goes, and the first of the new ones, but never the last: a trim that
+                // names what is not there yet would delete it later.
+                let mut left = over - contents.bytes;
+                let keeps = |entry: &&Entry| {
+                    let done = left == 0;
+                    left = left.saturating_sub(u64::from(entry.len));
+                    done
+                };
+                let kept = messages().find(keeps).or_else(|| messages().last());
+                kept.map_or(contents.next_seq, |entry| entry.seq)
+            };
             if enough > first {
                 (first, why) = (enough, "max_bytes");
             }

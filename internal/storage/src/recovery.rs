@@ -335,6 +335,8 @@ impl Recovery<'_> {
             if nth == newest && segment.written != Written::Legacy {
                 active = Some((segment, scanned));
             } else {
+                // Who wrote it may have been killed before it was synced.
+                scanned.file.sync()?;
                 sealed.push(self.seal_scanned(&segment, scanned));
             }
         }
