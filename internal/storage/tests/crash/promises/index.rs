@@ -17,13 +17,21 @@ use crate::see::read_items;
 
 /// Questions about subjects have the answers that `messages` give, all there are and ascending.
 pub(crate) fn answers_are_a_models(channel: &Arc<Channel>, messages: &[Rec], exact: bool) {
+    if !exact {
+        // What was lost since its index was written, an index still tells of; counts are estimates.
+        return;
+    }
     let own = channel.name().as_str();
     let subject =
         |rec: &Rec| if rec.subject.is_empty() { own.to_owned() } else { rec.subject.into() };
     let all: Vec<(u64, String)> = messages.iter().map(|rec| (rec.seq, subject(rec))).collect();
-    // Where something was lost, the count is an estimate.
-    if exact && !channel.findings().iter().any(Finding::is_loss) {
-        assert_eq!(channel.stats().messages, all.len() as u64, "index: the count of messages, {:?}", channel.findings());
+    if !channel.findings().iter().any(Finding::is_loss) {
+        assert_eq!(
+            channel.stats().messages,
+            all.len() as u64,
+            "index: the count of messages, {:?}",
+            channel.findings()
+        );
     }
     let get = |seq: Option<Seq>| seq.map(Seq::get);
     for name in ["a", "b.1", "b.2", "c.d.e", "orders", "x.y", "nobody"] {
@@ -111,7 +119,7 @@ pub(crate) fn equals_a_rebuild(
         if found == expected {
             answers_are_a_models(&again, messages, exact);
         }
-        assert_eq!(again.last_seq(), channel.last_seq(), "index: the last without {without}");
+        assert!(again.last_seq() >= channel.last_seq(), "index: the last without {without}");
         drop(again);
         queue.forget();
     }
