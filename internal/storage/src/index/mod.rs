@@ -20,6 +20,8 @@ mod build;
 mod chains;
 mod chunked;
 mod cursor;
+#[cfg(test)]
+mod damage_tests;
 mod error;
 mod format;
 mod messages;

@@ -25,7 +25,6 @@ pub(super) fn by_subject(table: &SubjectTable, numbers: impl Iterator<Item = u32
         for ties in group.chunk_by(|a, b| a.head == b.head) {
             let start = end;
             end += ties.len();
-            // Subjects that end at the same place would be the same subject.
             if ties.len() > 1 {
                 todo.push((start..end, depth + HEAD_BYTES));
             }
@@ -52,7 +51,7 @@ fn head(rest: &[u8]) -> u64 {
     let mut head = [0; HEAD_BYTES + 1];
     let len = rest.len().min(HEAD_BYTES);
     head[..len].copy_from_slice(&rest[..len]);
-    head[HEAD_BYTES] = u8::try_from(rest.len().min(HEAD_BYTES + 1)).expect("at most eight");
+    head[HEAD_BYTES] = u8::try_from(len).expect("at most seven");
     u64::from_be_bytes(head)
 }
 

@@ -244,5 +244,7 @@ mod tests {
             assert_eq!(table.subject(number), subject);
         }
         assert_eq!(table.len(), 20_005);
+        let largest = table.shards.iter().map(|shard| shard.len()).max().unwrap();
+        assert!(largest < 200, "a table that grows moves {largest} subjects in one publish");
     }
 }
