@@ -10,6 +10,7 @@
 //! A write that was never acknowledged may be found here or not. One that was, is: nothing below the
 //! durable mark is ever cut, and sequences below it are never given out again.
 
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -214,24 +215,36 @@ impl Recovery<'_> {
         self.set_aside_superseded(manifest)
     }
 
-    /// Takes out what a suspect segment left behind when a fresh one took its place: a file between two
-    /// that the manifest names, neither of which misses a message that could be in it.
+    /// Takes out what was left behind when another took its place. That is a file between two that the
+    /// manifest names, neither of which misses a message that could be in it: a suspect segment that was
+    /// written again. Or one of two that start at the same record: it was begun in another format.
     fn set_aside_superseded(&mut self, manifest: &Manifest) -> io::Result<()> {
-        let Some(active) = &manifest.active else { return Ok(()) };
-        let ends = manifest.sealed.iter().map(|info| (info.first_index, info.next_seq));
-        let starts = manifest.sealed.iter().map(|info| (info.first_index, info.first_seq));
-        let starts: Vec<_> = starts.chain([(active.first_index, active.first_seq)]).collect();
-        let ends: Vec<_> = ends.collect();
-        let is_superseded = |segment: &Candidate| {
-            let listed = starts.binary_search_by_key(&segment.first_index, |(index, _)| *index);
-            let Err(nth) = listed else { return false };
-            let Some((_, next_first)) = starts.get(nth) else { return false };
-            let before = nth.checked_sub(1).and_then(|nth| ends.get(nth));
-            before.is_some_and(|(_, end)| end >= next_first)
+        let sealed = manifest.sealed.iter().map(|info| (&info.file, info.first_index));
+        let active = manifest.active.iter().map(|info| (&info.file, info.first_index));
+        let listed: Vec<(&String, u64)> = sealed.chain(active).collect();
+        let first_seqs = manifest.sealed.iter().map(|info| info.first_seq);
+        let first_seqs: Vec<u64> =
+            first_seqs.chain(manifest.active.iter().map(|info| info.first_seq)).collect();
+        let names: BTreeSet<&String> = listed.iter().map(|(file, _)| *file).collect();
+        let is_listed = |file: &String| names.contains(file);
+        let has_rival = |segment: &Candidate| {
+            self.segments.iter().any(|other| {
+                other.first_index == segment.first_index
+                    && other.file != segment.file
+                    && (is_listed(&other.file) || other.len > segment.len)
+            })
         };
-        let (aside, kept) = std::mem::take(&mut self.segments).into_iter().partition(is_superseded);
-        self.segments = kept;
-        let aside: Vec<Candidate> = aside;
+        let is_superseded = |segment: &Candidate| {
+            let nth = listed.partition_point(|(_, index)| *index < segment.first_index);
+            let before = nth.checked_sub(1).and_then(|nth| manifest.sealed.get(nth));
+            let joined =
+                before.zip(first_seqs.get(nth)).is_some_and(|(it, seq)| it.next_seq >= *seq);
+            !is_listed(&segment.file) && (joined || has_rival(segment))
+        };
+        let superseded: Vec<bool> = self.segments.iter().map(is_superseded).collect();
+        let mut verdicts = superseded.into_iter();
+        let aside: Vec<Candidate> =
+            self.segments.extract_if(.., |_| verdicts.next().unwrap_or(false)).collect();
         for segment in aside {
             let dir = self.make_quarantine()?;
             let to = dir.join(format!("{}.superseded", segment.file));
