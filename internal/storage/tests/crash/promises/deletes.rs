@@ -17,7 +17,7 @@ pub(crate) fn check(look: Look<'_>) {
     if ending != Ending::Running
         || model.limited.is_empty()
         || model.waiting() > 0
-        || !model.voids.is_empty()
+        || model.estimated
     {
         return;
     }
