@@ -59,6 +59,7 @@ pub(crate) fn run(
         for dir in [&corpus, &artifacts] {
             fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
         }
+        let seeds = fuzz.join("seeds").join(&name);
         let program = fuzz.join("target").join(&host).join("release").join(&name);
         run_command(
             Command::new(program)
@@ -67,6 +68,8 @@ pub(crate) fn run(
                 .arg(format!("-artifact_prefix={}/", artifacts.display()))
                 .arg("-print_final_stats=1")
                 .arg(corpus)
+                // Read, and not added to.
+                .args(seeds.is_dir().then_some(seeds))
                 .current_dir(&fuzz),
         )?;
     }
