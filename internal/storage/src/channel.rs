@@ -241,10 +241,8 @@ impl Channel {
     /// records was taken.
     pub fn append(self: &Arc<Self>, records: &[NewRecord<'_>]) -> Result<Appended, AppendError> {
         let (appended, start) = self.enqueue(records)?;
-        if start {
-            if self.config.sync == SyncPolicy::Always || !self.drive(INLINE_ROUNDS) {
-                self.submit(Task::Commit);
-            }
+        if start && (self.config.sync == SyncPolicy::Always || !self.drive(INLINE_ROUNDS)) {
+            self.submit(Task::Commit);
         }
         Ok(appended)
     }

@@ -134,7 +134,7 @@ impl Channel {
                     left = left.saturating_sub(u64::from(entry.len));
                     done
                 };
-                let kept = messages().find(keeps).or_else(|| messages().last());
+                let kept = messages().find(keeps).or_else(|| messages().next_back());
                 kept.map_or(contents.next_seq, |entry| entry.seq)
             };
             if enough > first {

@@ -1,5 +1,7 @@
 //! The log keeps what it acknowledged, in order, through its public face.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first error")]
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 

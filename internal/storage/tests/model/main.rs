@@ -1,5 +1,12 @@
 //! The engine and a naive list of messages answer every question alike.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test ends at the first error"
+)]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
