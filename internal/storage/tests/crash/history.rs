@@ -59,7 +59,21 @@ pub(crate) struct History {
     /// Faults were planned and not healed.
     faulty: bool,
     sync_faults: bool,
+    /// Where and how a scripted history is stopped, instead of by chance.
+    stop: Option<Stop>,
+    reboot_salt: u64,
     log: String,
+}
+
+/// Where a scripted history is stopped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stop {
+    /// Step of the disk, counted from the first opening.
+    pub(crate) at: u64,
+    /// By whom.
+    pub(crate) ending: Ending,
+    /// Step of the next opening at which it is stopped once more; 0 for none.
+    pub(crate) again: u64,
 }
 
 const SECOND: i64 = 1_000_000_000;
@@ -100,6 +114,8 @@ impl History {
             published: 0,
             faulty: false,
             sync_faults: false,
+            stop: None,
+            reboot_salt: 0,
             log,
         }
     }
@@ -124,6 +140,52 @@ impl History {
             }
         }
         self.finish();
+    }
+
+    /// Lets power cuts take something else.
+    pub(crate) fn set_reboot_salt(&mut self, salt: u64) {
+        self.reboot_salt = salt;
+    }
+
+    /// A short life with a bit of everything, stopped where it is told; how many steps it took.
+    pub(crate) fn run_script(&mut self, stop: Option<Stop>) -> u64 {
+        (self.plan.crashes, self.plan.faults) = (false, false);
+        if let Some(Stop { at, .. }) = stop {
+            self.stop = stop;
+            self.disk.crash_at(at);
+        }
+        let script: [fn(&mut Self); 18] = [
+            Self::open,
+            |it| it.append(0),
+            Self::drain,
+            |it| it.open_subscriber_named("s1", 0),
+            |it| it.append(0),
+            |it| it.delete(0),
+            |it| it.append(0),
+            Self::drain,
+            |it| it.move_subscriber("s1", 0),
+            |it| it.append(0),
+            Self::drain,
+            |it| it.trim(0),
+            |it| it.append(0),
+            Self::drain,
+            |it| it.pass_time(2_000),
+            Self::drain,
+            Self::close_and_reopen,
+            |it| it.append(0),
+        ];
+        for step in script {
+            step(self);
+            self.note();
+            if self.disk.is_crashed() {
+                self.crashed();
+                self.open();
+                break;
+            }
+        }
+        let steps = self.disk.steps();
+        self.finish();
+        steps
     }
 
     // Opening.
@@ -163,7 +225,7 @@ impl History {
     fn try_open(&mut self) -> Result<(), String> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let id = Uuid::from_u128(u128::from(self.seed) << 64 | 1);
-        if self.rng.chance(1, 10) {
+        if self.plan.switches && self.rng.chance(1, 10) {
             self.plan.config.format = match self.plan.config.format {
                 pubsub_types::Format::Binary => pubsub_types::Format::Jsonl,
                 pubsub_types::Format::Jsonl => pubsub_types::Format::Binary,
@@ -251,15 +313,22 @@ impl History {
 
     /// The machine has stopped: was it the power or the process?
     fn crashed(&mut self) {
-        let ending = if self.rng.chance(2, 5) { Ending::Kill } else { Ending::Cut };
+        let by_chance = if self.rng.chance(2, 5) { Ending::Kill } else { Ending::Cut };
         self.close_handles(true);
-        self.end(ending);
+        self.end(self.stop.map_or(by_chance, |stop| stop.ending));
+        if let Some(stop) = self.stop.take() {
+            let Stop { again, .. } = stop;
+            if again > 0 {
+                self.disk.crash_at(self.disk.steps() + again);
+                self.stop = Some(Stop { again: 0, ..stop });
+            }
+        }
     }
 
     fn end(&mut self, ending: Ending) {
         match ending {
             Ending::Cut => {
-                let seed = self.rng.next_u64();
+                let seed = self.rng.next_u64() ^ self.reboot_salt;
                 self.say(format_args!("power cut, {seed:#x}"));
                 self.disk.reboot(seed);
             }
@@ -487,6 +556,10 @@ impl History {
             8 => 1_000 + self.rng.below(5_000),
             _ => 30_000 + self.rng.below(20_000),
         };
+        self.pass_time(millis);
+    }
+
+    fn pass_time(&mut self, millis: u64) {
         self.now += i64::try_from(millis).unwrap() * 1_000_000;
         self.ticked = self.ticked.max(self.now);
         self.say(format_args!("tick, {millis} ms later"));
@@ -624,11 +697,26 @@ impl History {
     // Subscribers.
 
     fn subscriber(&mut self, nth: usize) {
-        let id = SubscriberId::new(["s1", "s2"][self.rng.index(2)]).unwrap();
+        let id = ["s1", "s2"][self.rng.index(2)];
+        let is_open = self.lines[nth].standings.iter().any(|(it, standing)| {
+            it.as_str() == id && standing.file.is_some()
+        });
+        match is_open {
+            true => self.move_subscriber(id, nth),
+            false => self.open_subscriber_named(id, nth),
+        }
+    }
+
+    fn open_subscriber_named(&mut self, id: &str, nth: usize) {
+        let id = SubscriberId::new(id).unwrap();
+        self.lines[nth].standings.entry(id.clone()).or_default();
+        self.open_subscriber(nth, &id);
+    }
+
+    fn move_subscriber(&mut self, id: &str, nth: usize) {
+        let id = SubscriberId::new(id).unwrap();
         let standing = self.lines[nth].standings.entry(id.clone()).or_default();
-        let Some(file) = standing.file.clone() else {
-            return self.open_subscriber(nth, &id);
-        };
+        let Some(file) = standing.file.clone() else { return };
         let last = self.lines[nth].handle.as_ref().expect("checked").last_seq();
         let what = self.rng.below(4);
         let seq = match self.rng.chance(1, 6) {

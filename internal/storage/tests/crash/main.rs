@@ -5,6 +5,7 @@
 //!   PUBSUB_SIM_SEEDS=100000 cargo test -p pubsub-storage --test crash -- fresh --nocapture
 //! ```
 
+mod exhaustive;
 mod history;
 mod model;
 mod plan;
@@ -23,15 +24,19 @@ const FIXED: u64 = 2_000;
 /// Seeds that nobody tried before, in every run.
 const FRESH: u64 = 50;
 
-/// Runs the history of `seed`; what went wrong, and its trace.
-fn run(seed: u64) -> (Result<(), String>, String) {
-    let mut history = History::new(seed);
-    let result = catch_unwind(AssertUnwindSafe(|| history.run()));
-    let result = result.map_err(|panic| {
+/// Does `what`; what went wrong.
+fn try_history(history: &mut History, what: impl FnOnce(&mut History)) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(|| what(history))).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_else(|| "a panic without words".to_owned())
-    });
+    })
+}
+
+/// Runs the history of `seed`; what went wrong, and its trace.
+fn run(seed: u64) -> (Result<(), String>, String) {
+    let mut history = History::new(seed);
+    let result = try_history(&mut history, History::run);
     (result, history.trace())
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) faults: bool,
     /// Whether machines and processes stop.
     pub(crate) crashes: bool,
+    /// Whether an opening may be configured for the other format.
+    pub(crate) switches: bool,
 }
 
 impl Plan {
@@ -52,6 +54,7 @@ impl Plan {
             flush: Duration::from_millis(rng.below(2) * 500),
             faults: rng.chance(1, 2),
             crashes: rng.chance(7, 8),
+            switches: true,
         }
     }
 
