@@ -12,10 +12,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use pubsub_disk::{Disk, EntryKind};
-use pubsub_types::{ChannelName, SubscriberId, file_name_for, name_from_file};
+use pubsub_types::{ChannelName, SubscriberId, Timestamp, file_name_for, name_from_file};
 
 use crate::twin::{self, Twin};
 
@@ -72,6 +73,8 @@ struct Inner {
     synced: u64,
     /// A sync failed: what was written is to be written again.
     suspect: bool,
+    /// When a sync was last asked for.
+    sync_asked: Timestamp,
 }
 
 impl PositionFile {
@@ -84,7 +87,14 @@ impl PositionFile {
     ) -> io::Result<Arc<Self>> {
         let dir = make_dir(disk, channel)?;
         let (twin, _) = Twin::open(disk, &dir, &file_stem(id))?;
-        let inner = Inner { twin, seq, written: u64::MAX, synced: u64::MAX, suspect: false };
+        let inner = Inner {
+            twin,
+            seq,
+            written: u64::MAX,
+            synced: u64::MAX,
+            suspect: false,
+            sync_asked: Timestamp(0),
+        };
         let file =
             Self { channel: channel.clone(), id: id.clone(), epoch, inner: Mutex::new(inner) };
         file.write()?;
@@ -165,6 +175,11 @@ impl PositionFile {
             }
         }
         Ok(())
+    }
+
+    /// Whether it is time for a sync at `now`, when there is to be one `every` so often.
+    pub(crate) fn sync_is_due(&self, now: Timestamp, every: Duration) -> bool {
+        crate::store::due(&mut self.inner.lock().sync_asked, now, every)
     }
 
     /// Whether something was written and not synced yet.

@@ -406,20 +406,27 @@ impl Store {
             }
         }
         if offsets {
-            self.flush_positions();
+            self.flush_positions(now);
         }
     }
 
     /// Writes changed positions, and has them synced together.
-    fn flush_positions(&self) {
+    fn flush_positions(&self, now: Timestamp) {
         let files: Vec<Arc<PositionFile>> = self.positions.lock().values().cloned().collect();
         let mut dirty = Vec::new();
         for file in files {
             if let Err(error) = file.write() {
                 tracing::warn!(channel = %file.channel(), subscriber = %file.id(), %error, "position was not written; it is tried again");
             }
-            let sync = self.options.for_channel(file.channel()).sync;
-            if file.is_dirty() && sync != SyncPolicy::None {
+            let config = self.options.for_channel(file.channel());
+            // A position that is lost with the power costs repeated deliveries only; it need not be
+            // safer than the messages themselves.
+            let due = match config.sync {
+                SyncPolicy::None => false,
+                SyncPolicy::Periodic => file.sync_is_due(now, config.sync_interval),
+                SyncPolicy::Always => true,
+            };
+            if due && file.is_dirty() {
                 dirty.push(file);
             }
         }
@@ -502,7 +509,7 @@ impl fmt::Debug for Store {
 
 /// Whether `every` has passed since `last`, which is then `now`. A clock that stepped back starts the
 /// wait anew.
-fn due(last: &mut Timestamp, now: Timestamp, every: Duration) -> bool {
+pub(crate) fn due(last: &mut Timestamp, now: Timestamp, every: Duration) -> bool {
     let due = now < *last || now.since(*last) >= every;
     if due {
         *last = now;
