@@ -69,7 +69,11 @@ impl Node {
     ///
     /// # Errors
     /// The directory cannot be used, or there are no threads to be had.
-    pub fn start(name: &str, data_dir: &Path, options: StoreOptions) -> Result<Arc<Self>, StartError> {
+    pub fn start(
+        name: &str,
+        data_dir: &Path,
+        options: StoreOptions,
+    ) -> Result<Arc<Self>, StartError> {
         let path = data_dir.to_owned();
         let disk = FileDisk::create(data_dir)
             .map_err(|source| StartError::DataDir { path: path.clone(), source })?;
