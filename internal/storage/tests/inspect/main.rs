@@ -14,6 +14,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use pubsub_disk::FileDisk;
+use pubsub_envelope::binary;
 use pubsub_storage::{Inspection, Problem, Severity, inspect};
 use pubsub_types::{Format, Seq, SubscriberId, Timestamp};
 
@@ -179,5 +180,41 @@ fn a_crashed_directory_has_a_torn_tail_at_worst() {
         let found = look(&world);
         assert_eq!(found.findings[0].problem, Problem::TornTail, "{format}");
         assert_eq!(found.worst(), Some(Severity::Warning));
+    }
+}
+
+#[test]
+fn a_record_that_was_cut_out_whole_is_missed() {
+    for format in [Format::Jsonl, Format::Binary] {
+        let mut world = World::with_segments(format, 1 << 20);
+        for n in 0..5 {
+            world.publish(&n.to_string());
+        }
+        world.close();
+        let segment = world.newest_segment();
+        let good = fs::read(&segment).unwrap();
+        let third = match format {
+            Format::Jsonl => {
+                let mut ends = (0..good.len()).filter(|at| good[*at] == b'\n').map(|at| at + 1);
+                let start = ends.nth(1).unwrap();
+                start..ends.next().unwrap()
+            }
+            Format::Binary => {
+                let mut batches = (0..good.len())
+                    .step_by(binary::ALIGNMENT)
+                    .filter(|at| binary::looks_like_batch(&good[*at..]));
+                let start = batches.nth(2).unwrap();
+                start..batches.next().unwrap()
+            }
+        };
+        let mut cut = good.clone();
+        cut.drain(third);
+        fs::write(&segment, &cut).unwrap();
+        let found = look(&world);
+        let has = |problem| found.findings.iter().find(|finding| finding.problem == problem);
+        let missing = has(Problem::SequencesMissing).map(|finding| finding.seqs);
+        assert_eq!(missing, Some(Some((3, 3))), "{format}: {:?}", found.findings);
+        let broken = has(Problem::ChainBroken).is_some();
+        assert_eq!(broken, format == Format::Binary, "only batches are chained");
     }
 }
