@@ -227,19 +227,25 @@ impl Recovery<'_> {
             first_seqs.chain(manifest.active.iter().map(|info| info.first_seq)).collect();
         let names: BTreeSet<&String> = listed.iter().map(|(file, _)| *file).collect();
         let is_listed = |file: &String| names.contains(file);
+        let content =
+            |it: &Candidate| it.len.unwrap_or(0).saturating_sub(it.written.header_bytes());
         let has_rival = |segment: &Candidate| {
             self.segments.iter().any(|other| {
-                other.first_index == segment.first_index
-                    && other.file != segment.file
-                    && (is_listed(&other.file) || other.len > segment.len)
+                let rivals = other.first_index == segment.first_index && other.file != segment.file;
+                // What was written to counts, whether or not the manifest came to name it.
+                let rank = |it: &Candidate| (content(it), is_listed(&it.file));
+                rivals && (rank(other), &other.file) > (rank(segment), &segment.file)
             })
         };
         let is_superseded = |segment: &Candidate| {
             let nth = listed.partition_point(|(_, index)| *index < segment.first_index);
             let before = nth.checked_sub(1).and_then(|nth| manifest.sealed.get(nth));
-            let joined =
-                before.zip(first_seqs.get(nth)).is_some_and(|(it, seq)| it.next_seq >= *seq);
-            !is_listed(&segment.file) && (joined || has_rival(segment))
+            let behind = listed.get(nth).filter(|(_, index)| *index > segment.first_index);
+            let joined = behind.is_some()
+                && before.zip(first_seqs.get(nth)).is_some_and(|(it, seq)| it.next_seq >= *seq);
+            let unlisted = !is_listed(&segment.file);
+            let empty = content(segment) == 0 && segment.sealed.is_none();
+            (unlisted && joined) || ((unlisted || empty) && has_rival(segment))
         };
         let superseded: Vec<bool> = self.segments.iter().map(is_superseded).collect();
         let mut verdicts = superseded.into_iter();
@@ -418,6 +424,13 @@ impl Recovery<'_> {
                     bytes: info.bytes - len,
                 });
             }
+            // It was to be cut when what is behind its end was written again elsewhere.
+            Some(len) if len > info.bytes && info.suspect => {
+                let file = self.open(&info.file, Open::Write)?;
+                self.quarantine(&info.file, &*file, info.bytes, len)?;
+                file.set_len(info.bytes)?;
+                file.sync()?;
+            }
             None | Some(_) => (),
         }
         Ok(info.clone())
@@ -433,7 +446,8 @@ impl Recovery<'_> {
         newest: bool,
     ) -> io::Result<Scanned> {
         let file = self.open(&segment.file, Open::Write)?;
-        let mut first_seq = segment.first_seq.unwrap_or(next.next_seq);
+        // What was written again to a fresh segment, after a sync had failed, counts once.
+        let mut first_seq = segment.first_seq.unwrap_or(next.next_seq).max(next.next_seq);
         let log_id = manifest.log_id;
         let encoding = manifest::encoding(segment.written, log_id, segment.first_index, first_seq);
         let at = segment.written.header_bytes();
