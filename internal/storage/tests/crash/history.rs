@@ -565,7 +565,9 @@ impl History {
         self.say(format_args!("tick, {millis} ms later"));
         for line in &mut self.lines {
             let known = line.standings.values().filter(|standing| standing.known);
-            let consumed = known.map(Standing::highest).min().unwrap_or(0);
+            // Of those whose making was interrupted, any may be there.
+            let any = line.standings.values().map(Standing::highest).max().unwrap_or(0);
+            let consumed = known.map(Standing::highest).min().unwrap_or(any);
             line.consumed = line.consumed.max(consumed);
         }
         let store = self.store.clone().expect("open");
@@ -698,9 +700,10 @@ impl History {
 
     fn subscriber(&mut self, nth: usize) {
         let id = ["s1", "s2"][self.rng.index(2)];
-        let is_open = self.lines[nth].standings.iter().any(|(it, standing)| {
-            it.as_str() == id && standing.file.is_some()
-        });
+        let is_open = self.lines[nth]
+            .standings
+            .iter()
+            .any(|(it, standing)| it.as_str() == id && standing.file.is_some());
         match is_open {
             true => self.move_subscriber(id, nth),
             false => self.open_subscriber_named(id, nth),

@@ -85,6 +85,8 @@ pub(crate) struct Model {
     pub(crate) estimated: bool,
     /// Sequences that are silently passed, and have been before.
     pub(crate) holes: BTreeSet<u64>,
+    /// Of those that were unreadable: named by a deletion since.
+    pub(crate) named: BTreeSet<u64>,
     /// Highest sequence ever given out.
     pub(crate) highest: u64,
     /// Records from here on were appended after the last failure that makes files suspect; `None`
@@ -119,6 +121,8 @@ impl Model {
 
     pub(crate) fn delete(&mut self, runs: Vec<(u64, u64)>, ticket: Ticket) {
         let ticket = Some(ticket);
+        let is_named = |seq: &u64| runs.iter().any(|(a, b)| (*a..=*b).contains(seq));
+        self.named.extend(self.voids.iter().copied().filter(is_named));
         self.deletions.push(Deletion { runs, state: State::Waiting, ticket, firm: SOFT });
     }
 

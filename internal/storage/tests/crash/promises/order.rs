@@ -16,7 +16,7 @@ pub(crate) fn check(look: Look<'_>) {
         );
     }
     for seq in seen.first..=seen.last {
-        if !seen.misses(seq) || model.holes.contains(&seq) {
+        if !seen.misses(seq) || model.holes.contains(&seq) || model.named.contains(&seq) {
             continue;
         }
         let mut recs = model.recs.iter().filter(|rec| rec.seq == seq);

@@ -17,6 +17,8 @@ pub(crate) struct Standing {
     possible: Vec<u64>,
     /// What the kernel has for sure, if the last write was heard to succeed.
     written: Option<u64>,
+    /// A write failed and none has succeeded since: its bytes may be in the file all the same.
+    doubtful: bool,
     /// The file exists for sure.
     pub(crate) known: bool,
     /// What happened since it was last open.
@@ -25,8 +27,14 @@ pub(crate) struct Standing {
 
 impl Default for Standing {
     fn default() -> Self {
-        let (file, written) = (None, None);
-        Self { file, possible: Vec::new(), written, known: false, ending: Ending::Running }
+        Self {
+            file: None,
+            possible: Vec::new(),
+            written: None,
+            doubtful: false,
+            known: false,
+            ending: Ending::Running,
+        }
     }
 }
 
@@ -42,6 +50,7 @@ impl Standing {
         if self.known {
             let possible = match (ending, self.written) {
                 (Ending::Cut, _) | (_, None) => self.possible.clone(),
+                _ if self.doubtful => self.possible.clone(),
                 (_, Some(written)) => vec![written],
             };
             assert!(
@@ -55,7 +64,7 @@ impl Standing {
                 self.possible
             );
         }
-        (self.known, self.ending) = (true, Ending::Running);
+        (self.known, self.doubtful, self.ending) = (true, false, Ending::Running);
         self.possible = vec![seq];
         self.written = Some(seq);
         self.file = Some(file);
@@ -80,10 +89,11 @@ impl Standing {
             self.possible.push(file.written_seq());
             self.written = Some(file.written_seq());
         }
+        self.doubtful &= file.seq() != file.written_seq();
         if crashed && file.seq() != file.written_seq() {
             self.possible.push(file.seq());
             self.written = None;
-        } else if !crashed && !file.is_dirty() {
+        } else if !crashed && !file.is_dirty() && file.seq() == file.written_seq() {
             self.possible = vec![file.written_seq()];
         }
     }
@@ -92,7 +102,7 @@ impl Standing {
     pub(crate) fn failed(&mut self) {
         if let Some(file) = &self.file {
             self.possible.push(file.seq());
-            self.written = None;
+            self.doubtful = true;
         }
     }
 
