@@ -1,6 +1,8 @@
 //! The documents say what is so: the first page's code compiles, its configuration is accepted, and
 //! every test that proves a guarantee exists.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at the first error")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -8,7 +8,6 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,
-    clippy::exit,
     reason = "a benchmark measures with the clock, prints, and ends at the first error"
 )]
 

@@ -92,7 +92,7 @@ fn a_directory_of_format_1_opens_with_every_message_delete_and_position() {
 #[test]
 fn the_doctor_finds_nothing_wrong_with_a_directory_of_format_1() {
     for format in FORMATS {
-        let disk = FileDisk::open(&frozen(format)).unwrap();
+        let disk = FileDisk::open(frozen(format)).unwrap();
         let inspection = inspect(&disk, false, None, &mut |_| ()).unwrap();
         assert_eq!(inspection.findings, []);
         let channel = &inspection.channels[0];

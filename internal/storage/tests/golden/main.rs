@@ -10,6 +10,8 @@
 //! that somebody has on disk cannot be changed by changing the test data. A new format gets a new
 //! directory beside it.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first error")]
+
 mod directory;
 mod drawn;
 mod fixture;

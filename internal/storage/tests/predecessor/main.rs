@@ -7,6 +7,12 @@
 //!                        subscribers/orders/<id>.offset   bytes of the next message, bare
 //! ```
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test lays files out and ends at the first error"
+)]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
