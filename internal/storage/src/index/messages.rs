@@ -9,7 +9,7 @@ use super::postings::ListReader;
 use super::subjects::Entry;
 use super::{IndexError, SlotSet};
 
-/// The messages of a sealed segment that match a filter; made by [`SealedIndex::matches`].
+/// The messages of a sealed segment that match a filter; made by [`super::SealedIndex::matches`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matches {
     first_seq: Seq,
