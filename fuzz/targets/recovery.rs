@@ -62,10 +62,14 @@ fuzz_target!(|bytes: &[u8]| {
     world.queue.run_all();
     appended.ticket.wait().expect("the disk is well");
     assert_eq!(appended.last.get(), last + 1);
-    // What was read once is read again after the next opening.
     drop((channel, world));
     let world = World::open(&disk, format).expect("it was open before");
     let again = read_all(&world.channel().expect("it was open before"));
+    if forged {
+        // A record may speak of messages that come after it; none of ours does.
+        return;
+    }
+    // What was read once is read again after the next opening.
     assert_eq!(again[..again.len() - 1], found);
     assert_eq!(again[again.len() - 1].payload(), b"\"new\"");
 });

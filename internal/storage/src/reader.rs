@@ -4,6 +4,7 @@
 //! as the channel is written, rolled, trimmed and compacted.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -310,10 +311,7 @@ impl Reader {
         }
         let Some(cursor) = &self.cursor else { return };
         if cursor.damaged {
-            let is_deleted = |seq: u64| {
-                slot(cursor.first_seq, seq).is_some_and(|at| cursor.deleted.contains(at))
-            };
-            push_gaps(first, next, is_deleted, |first, last| {
+            push_gaps(first..next, cursor.first_seq, &cursor.deleted, |first, last| {
                 count(&self.channel.counters.gaps);
                 items.push(Item::Gap { first, last });
             });
@@ -331,26 +329,24 @@ impl Reader {
     }
 }
 
-/// Gives `push` the runs of sequences in `first..next` that are not deleted.
-fn push_gaps(
-    first: u64,
-    next: u64,
-    is_deleted: impl Fn(u64) -> bool,
-    mut push: impl FnMut(u64, u64),
-) {
-    let mut start = None;
-    for seq in first..next {
-        match (is_deleted(seq), start) {
-            (false, None) => start = Some(seq),
-            (true, Some(from)) => {
-                push(from, seq - 1);
-                start = None;
-            }
-            _ => (),
+/// Gives `push` the runs of `seqs` that are not deleted, in a segment that starts at `segment`. Takes
+/// as long as there are runs, however many sequences.
+fn push_gaps(seqs: Range<u64>, segment: u64, deleted: &SlotSet, mut push: impl FnMut(u64, u64)) {
+    let mut from = seqs.start;
+    while from < seqs.end {
+        // Nothing is deleted before the first slot, nor behind the last.
+        let first = match slot(segment, from) {
+            Some(at) => segment + deleted.next_live(at).map_or(1 << 32, u64::from),
+            None => from,
+        };
+        if first >= seqs.end {
+            break;
         }
-    }
-    if let Some(from) = start {
-        push(from, next - 1);
+        let end = slot(segment, first.max(segment))
+            .and_then(|at| deleted.next_in(at))
+            .map_or(seqs.end, |at| seqs.end.min(segment + u64::from(at)));
+        push(first, end - 1);
+        from = end;
     }
 }
 
@@ -430,5 +426,37 @@ impl Encoding {
             Self::Legacy { .. } => Self::Legacy { first_seq: seq },
             Self::Binary(_) | Self::Jsonl => self,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_told_in_runs_of_what_was_not_deleted() {
+        for deleted in [vec![], vec![0], vec![2, 3, 7], vec![0, 1, 2, 3, 4, 5, 6, 7, 8, 9]] {
+            let set: SlotSet = deleted.iter().copied().collect();
+            for (first, next) in
+                [(95, 99), (95, 100), (98, 105), (100, 110), (103, 108), (105, 120)]
+            {
+                let mut told = Vec::new();
+                push_gaps(first..next, 100, &set, |first, last| told.push((first, last)));
+                let gone = |seq: u64| deleted.iter().any(|at| 100 + u64::from(*at) == seq);
+                let expected: Vec<u64> = (first..next).filter(|seq| !gone(*seq)).collect();
+                let seqs: Vec<u64> = told.iter().flat_map(|(from, to)| *from..=*to).collect();
+                assert_eq!(seqs, expected, "{first}..{next} without {deleted:?}");
+                assert!(told.windows(2).all(|two| two[0].1 + 1 < two[1].0), "{told:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_gap_of_any_length_is_told_at_once() {
+        let mut told = Vec::new();
+        let mut deleted = SlotSet::new();
+        deleted.insert(u32::MAX);
+        push_gaps(1..u64::MAX, 1, &deleted, |first, last| told.push((first, last)));
+        assert_eq!(told, [(1, (1 << 32) - 1), ((1 << 32) + 1, u64::MAX - 1)]);
     }
 }

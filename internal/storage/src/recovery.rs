@@ -38,6 +38,10 @@ use crate::walk::{Damage, From, Walked, walk};
 /// How every line of ours begins, and none of the predecessor's.
 const LINE_START: &[u8; 13] = b"{\"v\":1,\"seq\":";
 
+/// Sequences from the first of a segment to the next message, above which it is not gone on with: its
+/// index counts them in 32 bits.
+const RESUMED_SEQS_MAX: u64 = 1 << 31;
+
 /// Where a channel's files are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
@@ -361,7 +365,13 @@ impl Recovery<'_> {
         }
         self.mend_end(manifest, &mut next);
         let active = match active {
-            Some((segment, scanned)) => Self::resume(manifest.log_id, &segment, scanned)?,
+            Some((segment, scanned)) if next.next_seq - scanned.first_seq < RESUMED_SEQS_MAX => {
+                Self::resume(manifest.log_id, &segment, scanned)?
+            }
+            Some((segment, scanned)) => {
+                sealed.push(self.seal_scanned(&segment, scanned));
+                self.begin(manifest, next, now)?
+            }
             None => self.begin(manifest, next, now)?,
         };
         let first_seq =
@@ -464,14 +474,15 @@ impl Recovery<'_> {
         if newest && let Some(cut) = torn_at(segment.written, &walked, durable_index) {
             self.quarantine(&segment.file, &*file, cut, len)?;
             file.set_len(cut)?;
+            let end = cut + Self::end_line(segment.written, &*file, cut)?;
             file.sync()?;
             self.findings.push(Finding::TornTail {
                 file: segment.file.clone(),
                 at: cut,
                 bytes: len - cut,
             });
-            walked = walk(&file, encoding, from, cut.max(at))?;
-            walked.count_bytes(segment, cut);
+            walked = walk(&file, encoding, from, end.max(at))?;
+            walked.count_bytes(segment, end);
         }
         for damage in &walked.damage {
             self.findings.push(Finding::Damaged {
@@ -514,6 +525,23 @@ impl Recovery<'_> {
         }
         copy.sync()?;
         self.place.disk.sync_dir(&dir)
+    }
+
+    /// Ends the last line of a file that was cut at `end`, if it has lost its line break to what was
+    /// cut; how many bytes that took.
+    ///
+    /// The record in it is whole. Left without an end it would be none, until the next line ended it
+    /// and it came back beside another of the same sequence.
+    fn end_line(written: Written, file: &dyn File, end: u64) -> io::Result<u64> {
+        let mut last = [b'\n'];
+        if written == Written::Jsonl && end > 0 {
+            file.read_at(&mut last, end - 1)?;
+        }
+        if last == *b"\n" {
+            return Ok(0);
+        }
+        file.write_at(&[IoSlice::new(b"\n")], end)?;
+        Ok(1)
     }
 
     /// Moves the end of the log up to what was once durable, should the files fall short of it.

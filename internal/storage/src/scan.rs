@@ -19,6 +19,10 @@ use pubsub_envelope::{Record, jsonl};
 
 use crate::config::RECORD_BYTES_MAX;
 
+/// Greatest sequence and log index that is believed. No log gets there, and counting on from the last
+/// number there is would be an overflow.
+pub(crate) const NUMBER_MAX: u64 = 1 << 62;
+
 /// How the bytes of a segment are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -175,7 +179,11 @@ impl Scan {
     fn step_binary(&mut self, seed: Seed) -> io::Result<Option<Found>> {
         let bytes = self.fill(BATCH_HEADER_BYTES)?;
         if binary::looks_like_batch(bytes) {
-            let Some(header) = BatchHeader::decode(seed, bytes) else { return Ok(None) };
+            let believed =
+                |it: &BatchHeader| it.index.max(it.first_seq).max(it.durable_index) <= NUMBER_MAX;
+            let Some(header) = BatchHeader::decode(seed, bytes).filter(believed) else {
+                return Ok(None);
+            };
             self.at += BATCH_HEADER_BYTES as u64;
             return Ok(Some(Found::Batch(header)));
         }
@@ -188,7 +196,8 @@ impl Scan {
             self.fill(len)?;
         }
         let offset = self.window_offset();
-        let Some((record, len)) = binary::decode_record(seed, &self.window[offset..]) else {
+        let decoded = binary::decode_record(seed, &self.window[offset..]);
+        let Some((record, len)) = decoded.filter(|(it, _)| it.seq <= NUMBER_MAX) else {
             return Ok(None);
         };
         let at = self.at;
@@ -233,9 +242,9 @@ impl Scan {
         self.legacy_seq += 1;
         let len = u32::try_from(line_len + 1).unwrap_or(u32::MAX);
         match decoded {
-            Ok(record) => Ok(Some(Found::Record { at, len, record })),
-            Err(_) if legacy => Ok(Some(Found::Damaged { at, len: u64::from(len) })),
-            Err(_) => {
+            Ok(record) if record.seq <= NUMBER_MAX => Ok(Some(Found::Record { at, len, record })),
+            _ if legacy => Ok(Some(Found::Damaged { at, len: u64::from(len) })),
+            _ => {
                 self.salvage_line(at, &line);
                 Ok(self.pending.pop_front())
             }
@@ -246,7 +255,8 @@ impl Scan {
     fn salvage_line(&mut self, at: u64, line: &Bytes) {
         let mut done = 0;
         for (start, end) in jsonl::salvage(line) {
-            let Ok(record) = jsonl::decode_line(&line[start..end]) else { continue };
+            let decoded = jsonl::decode_line(&line[start..end]);
+            let Some(record) = decoded.ok().filter(|it| it.seq <= NUMBER_MAX) else { continue };
             if start > done {
                 let gap = (start - done) as u64;
                 self.pending.push_back(Found::Damaged { at: at + done as u64, len: gap });

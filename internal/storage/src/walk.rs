@@ -10,7 +10,7 @@ use pubsub_types::Timestamp;
 
 use crate::contents::seq;
 use crate::index::ActiveIndex;
-use crate::scan::{Encoding, Found, SEQUENTIAL_BLOCK_BYTES, Scan};
+use crate::scan::{Encoding, Found, NUMBER_MAX, SEQUENTIAL_BLOCK_BYTES, Scan};
 
 /// Bytes of a segment that are no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +110,9 @@ impl Walked {
                 // sequence is not given out again: what is said here is not meant for another.
                 self.next_seq = self.next_seq.max(record.seq + 1);
                 match Control::of(&record) {
-                    Some(Control::Compaction(left)) => {
+                    Some(Control::Compaction(left))
+                        if left.next_index.max(left.next_seq) <= NUMBER_MAX =>
+                    {
                         self.next_index = self.next_index.max(left.next_index);
                         self.next_seq = self.next_seq.max(left.next_seq);
                         self.compaction = Some(left);
