@@ -43,7 +43,7 @@ impl Channel {
     ///
     /// # Errors
     /// A file could not be read or written; what was not compacted is as it was.
-    pub(crate) fn compact_sparse(&self) -> io::Result<()> {
+    pub(crate) fn compact_sparse(self: &Arc<Self>) -> io::Result<()> {
         let snapshot = self.contents.read().snapshot();
         for sealed in snapshot.sealed.iter() {
             let deleted = snapshot.deleted_in(sealed);
@@ -54,8 +54,12 @@ impl Channel {
         Ok(())
     }
 
-    fn compact(&self, sealed: &Arc<Sealed>, log_id: Uuid) -> io::Result<()> {
+    fn compact(self: &Arc<Self>, sealed: &Arc<Sealed>, log_id: Uuid) -> io::Result<()> {
         let place = self.place();
+        // What is left out stays out, even where the record that deleted it was not synced yet.
+        if !self.sync_to_here() {
+            return Ok(());
+        }
         // What the records left out said is from now on known by the checkpoint alone; and what it
         // says is deleted of this segment is a part of what is left out now.
         deletes::store(place.disk, place.dir, &self.contents.read())?;

@@ -209,9 +209,9 @@ fn file_stem(id: &SubscriberId) -> String {
 fn make_dir(disk: &dyn Disk, channel: &ChannelName) -> io::Result<PathBuf> {
     let dir = dir_of(channel);
     match disk.create_dir(&dir) {
-        Ok(()) => disk.sync_dir(Path::new("subscribers"))?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
-        Err(error) => return Err(error),
+        // An earlier attempt may have made it and failed to make it durable.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => disk.sync_dir(Path::new("subscribers"))?,
     }
     Ok(dir)
 }

@@ -268,9 +268,8 @@ impl Recovery<'_> {
     fn make_quarantine(&self) -> io::Result<PathBuf> {
         let dir = self.place.dir.join("quarantine");
         match self.place.disk.create_dir(&dir) {
-            Ok(()) => self.place.disk.sync_dir(self.place.dir)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
-            Err(error) => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => self.place.disk.sync_dir(self.place.dir)?,
         }
         Ok(dir)
     }

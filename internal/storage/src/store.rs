@@ -238,6 +238,10 @@ impl Store {
         let io = |what| move |source| ChannelError::Io { channel: name.clone(), what, source };
         let dir = channel_dir(name);
         match self.disk.list(&dir) {
+            // An earlier attempt may have made it and failed to make it durable.
+            Ok(entries) if entries.is_empty() => {
+                self.disk.sync_dir(Path::new(CHANNELS)).map_err(io("open the directory"))?;
+            }
             Ok(_) => (),
             Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
                 self.disk.create_dir(&dir).map_err(io("make the directory"))?;
