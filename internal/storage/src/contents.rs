@@ -200,7 +200,7 @@ impl Contents {
             let offset = at + u64::from(entry.start);
             let subject = batch.subject(entry);
             let pushed = active.index.push(seq(entry.seq), entry.time, offset, entry.len, &subject);
-            // The segment is rolled long before an index is full: `Channel::must_roll`.
+            // The segment is rolled long before an index is full: `Channel::roll_if_due`.
             assert!(pushed.is_ok(), "the active index takes what the segment takes");
             if !entry.plain
                 && let Some(expires) = batch.record(entry).meta().expires
