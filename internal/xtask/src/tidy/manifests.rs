@@ -20,21 +20,28 @@ struct Package {
 }
 
 /// The arrows. A package that is new gets its line here, and a thought.
-const PACKAGES: [Package; 12] = [
+const PACKAGES: [Package; 16] = [
     Package { name: "pubsub-types", knows: &[] },
     Package { name: "pubsub-envelope", knows: &["pubsub-types"] },
     Package { name: "pubsub-disk", knows: &[] },
     Package { name: "pubsub-storage", knows: &["pubsub-disk", "pubsub-envelope", "pubsub-types"] },
     Package { name: "pubsub-config", knows: &["pubsub-types"] },
     Package { name: "pubsub-messenger", knows: &["pubsub-envelope", "pubsub-types"] },
+    Package { name: "pubsub-federation", knows: &["pubsub-envelope", "pubsub-types"] },
+    Package { name: "pubsub-tls", knows: &[] },
+    Package { name: "pubsub-audit", knows: &[] },
+    Package { name: "pubsub-keys", knows: &["pubsub-tls"] },
     Package {
         name: "pubsub-node",
         knows: &[
+            "pubsub-audit",
             "pubsub-config",
             "pubsub-disk",
             "pubsub-envelope",
+            "pubsub-federation",
             "pubsub-messenger",
             "pubsub-storage",
+            "pubsub-tls",
             "pubsub-types",
         ],
     },
@@ -43,6 +50,7 @@ const PACKAGES: [Package; 12] = [
         knows: &[
             "pubsub-config",
             "pubsub-envelope",
+            "pubsub-federation",
             "pubsub-messenger",
             "pubsub-node",
             "pubsub-storage",
@@ -53,12 +61,14 @@ const PACKAGES: [Package; 12] = [
         name: "pubsub-cli",
         knows: &[
             "pubsub",
+            "pubsub-audit",
             "pubsub-config",
             "pubsub-disk",
             "pubsub-envelope",
             "pubsub-messenger",
             "pubsub-node",
             "pubsub-storage",
+            "pubsub-tls",
             "pubsub-types",
         ],
     },
@@ -67,6 +77,7 @@ const PACKAGES: [Package; 12] = [
         knows: &[
             "pubsub-disk",
             "pubsub-envelope",
+            "pubsub-federation",
             "pubsub-messenger",
             "pubsub-storage",
             "pubsub-types",

@@ -1,0 +1,1 @@
+//! Issues keys and certificates.

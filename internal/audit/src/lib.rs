@@ -1,0 +1,1 @@
+//! The audit log: what crossed the links, in files that rotate.

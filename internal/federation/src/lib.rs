@@ -1,0 +1,1 @@
+//! The link between two nodes, as machines: who may send what, where to resume, what was already received.
