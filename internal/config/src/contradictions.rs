@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Config, ConfigError, ErrorKind, Origin, sync};
+use crate::{Config, ConfigError, ErrorKind, Insecure, Origin, sync};
 
 /// Something wrong between keys.
 #[derive(Debug)]
@@ -93,6 +93,10 @@ fn hub(config: &Config, found: &mut Vec<Finding>) {
             "needed, as hub.enabled is true; allowed: host:port, such as 0.0.0.0:7740".to_owned(),
         ));
     }
+    if config.hub.enabled && !config.hub.listen_addr.is_empty() {
+        let keys = ["hub.listen_addr", "hub.insecure", "hub.enabled"];
+        secured(config, config.hub.insecure, &config.hub.listen_addr, &keys, found);
+    }
     let mut names = BTreeSet::new();
     for (at, peer) in config.hub.allowed_peers.iter().enumerate() {
         let item = format!("hub.allowed_peers[{at}]");
@@ -118,6 +122,54 @@ fn client(config: &Config, found: &mut Vec<Finding>) {
                 &[&format!("{item}.addr"), &item],
                 "needed: host:port of the hub".to_owned(),
             ));
+        } else if config.client.enabled {
+            let item = format!("client.hubs[{at}]");
+            let keys = [format!("{item}.addr"), format!("{item}.insecure"), item];
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            secured(config, hub.insecure, &hub.addr, &keys, found);
         }
     }
+}
+
+/// A link has certificates on both sides, or somebody said that it needs none.
+fn secured(
+    config: &Config,
+    insecure: Insecure,
+    address: &str,
+    keys: &[&str],
+    found: &mut Vec<Finding>,
+) {
+    match insecure {
+        Insecure::Anywhere => (),
+        Insecure::Loopback if is_loopback(address) => (),
+        Insecure::Loopback => {
+            let message = format!(
+                "{address} is reached from other machines and insecure: true is for this one only; \
+                 allowed: a loopback address, certificates, or insecure: anywhere"
+            );
+            found.push(Finding::contradiction(keys, message));
+        }
+        Insecure::No => {
+            let tls =
+                [("cert", &config.tls.cert), ("key", &config.tls.key), ("ca", &config.tls.ca)];
+            let missing: Vec<String> = tls
+                .iter()
+                .filter(|(_, path)| path.is_empty())
+                .map(|(name, _)| format!("tls.{name}"))
+                .collect();
+            if !missing.is_empty() {
+                let message =
+                    format!("needs {}; make them with pubsub-keys quickstart", missing.join(", "));
+                found.push(Finding::missing(&[keys[0], keys[keys.len() - 1]], message));
+            }
+        }
+    }
+}
+
+/// Whether only this machine reaches an address of the form host:port.
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

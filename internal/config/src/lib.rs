@@ -37,9 +37,9 @@ pub use error::{ConfigError, ConfigErrors, ERRORS_MAX, ErrorKind, LoadError};
 pub use origin::{Origin, Origins, Place};
 pub use reference::{ReferenceRow, example_yaml, reference};
 pub use settings::{
-    AllowedPeer, AuditConfig, ChannelOverrides, ClientConfig, ClientHub, Config, DedupConfig,
-    FederationConfig, HubConfig, LogConfig, LogFormat, LogLevel, StorageConfig, SubscribersConfig,
-    TlsConfig, TlsVersion,
+    AllowedPeer, AuditConfig, ChannelOverrides, ClientConfig, ClientHub, Compression, Config,
+    DedupConfig, FederationConfig, HubConfig, Insecure, LinkProtocol, LinkStart, LogConfig,
+    LogFormat, LogLevel, StorageConfig, SubscribersConfig, TlsConfig, TlsVersion,
 };
 pub use tree::{DEPTH_MAX, NODES_MAX, TEXT_MAX_BYTES};
 pub use unbuilt::UnbuiltPart;

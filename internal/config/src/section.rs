@@ -11,7 +11,10 @@ use std::time::Duration;
 use pubsub_types::{Filter, Format, SyncPolicy};
 
 use crate::rule::{Rule, Value};
-use crate::settings::{ChannelOverrides, LogFormat, LogLevel, TlsVersion};
+use crate::settings::{
+    ChannelOverrides, Compression, Insecure, LinkProtocol, LinkStart, LogFormat, LogLevel,
+    TlsVersion,
+};
 
 /// One key of a section.
 #[derive(Debug)]
@@ -166,6 +169,10 @@ field! {
     LogLevel: Text(value), |value| value.as_str().to_owned(), Self::from_name(&value);
     LogFormat: Text(value), |value| value.as_str().to_owned(), Self::from_name(&value);
     TlsVersion: Text(value), |value| value.as_str().to_owned(), Self::from_name(&value);
+    Insecure: Text(value), |value| value.as_str().to_owned(), Self::from_name(&value);
+    LinkStart: Text(value), |value| value.as_str().to_owned(), Self::from_name(&value);
+    LinkProtocol: Text(value), |value| value.as_str().to_owned(), Self::from_name(&value);
+    Compression: Text(value), |value| value.as_str().to_owned(), Self::from_name(&value);
     Vec<String>: Texts(values), Self::clone, Some(values);
 }
 

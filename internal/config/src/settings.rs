@@ -179,6 +179,10 @@ section! {
         allowed_peers: Vec<AllowedPeer> = Vec::new(), Rule::Items;
         /// Time until the position of a client that stays away is forgotten; 0 never forgets.
         fed_client_offset_ttl: Duration = Duration::from_secs(168 * 3600), SPAN;
+        /// Connections at a time, of all peers together.
+        max_connections: u32 = 4_096, Rule::Whole { min: 1, max: 1_000_000 };
+        /// Listen without TLS: true on loopback only, anywhere means it.
+        insecure: Insecure = Insecure::No, INSECURE;
     }
 }
 
@@ -191,6 +195,12 @@ section! {
         subscribe: Vec<String> = Vec::new(), CHANNELS;
         /// Channels it may send; none listed means any.
         publish: Vec<String> = Vec::new(), CHANNELS;
+        /// Where a channel starts for a peer that never had it: at its end, or with all it holds.
+        start: LinkStart = LinkStart::New, LINK_START;
+        /// Connections at a time.
+        max_connections: u32 = 4, Rule::Whole { min: 1, max: 1_000_000 };
+        /// Messages a second that are taken from it; 0 is no limit.
+        max_messages_per_second: u64 = 0, COUNT;
     }
 }
 
@@ -213,6 +223,14 @@ section! {
         subscribe: Vec<String> = Vec::new(), CHANNELS;
         /// Channels to send to it; none listed means none.
         publish: Vec<String> = Vec::new(), CHANNELS;
+        /// Name wanted in the hub's certificate; any name of the authority's when not given.
+        name: String = String::new(), NAME;
+        /// Where a channel starts that was never received: at its end, or with all the hub holds.
+        start: LinkStart = LinkStart::New, LINK_START;
+        /// What the hub speaks: ours, or the older keyop wire.
+        protocol: LinkProtocol = LinkProtocol::Pubsub, Rule::Choice { allowed: LinkProtocol::NAMES, aliases: &[] };
+        /// Connect without TLS: true on loopback only, anywhere means it.
+        insecure: Insecure = Insecure::No, INSECURE;
     }
 }
 
@@ -225,6 +243,8 @@ section! {
         key: String = String::new(), OPTIONAL_PATH;
         /// The certificate authority that peers' certificates are checked against.
         ca: String = String::new(), OPTIONAL_PATH;
+        /// The authority's list of revoked certificates.
+        crl: String = String::new(), OPTIONAL_PATH;
         /// Oldest TLS version spoken.
         min_version: TlsVersion = TlsVersion::V1_3, Rule::Choice { allowed: TlsVersion::NAMES, aliases: &[] };
         /// Days before a certificate ends from which a warning is logged.
@@ -243,8 +263,14 @@ section! {
         reconnect_jitter: f64 = 0.2, Rule::Fraction { min: 0.0, max: 1.0 };
         /// Has no effect; accepted because older files have it.
         send_buffer_messages: u64 = 10_000, COUNT;
-        /// Largest frame sent.
+        /// Largest frame sent; a longer message goes in several.
         max_batch_bytes: u64 = 65_536, Rule::Size { min: 1 << 10, max: 64 << 20 };
+        /// Bytes on the way to one peer that it did not acknowledge yet.
+        window_bytes: u64 = 8 << 20, Rule::Size { min: 64 << 10, max: 1 << 30 };
+        /// Milliseconds between signs of life; a link silent for three of them is given up.
+        heartbeat_ms: u64 = 10_000, Rule::Whole { min: 100, max: 3_600_000 };
+        /// Compress what is sent, where the peer can read it.
+        compression: Compression = Compression::None, Rule::Choice { allowed: Compression::NAMES, aliases: &[] };
     }
 }
 
@@ -300,9 +326,20 @@ const DIAL_ADDRESS: Rule = Rule::Text(TextRule {
         _ => Err(None),
     },
 });
+const INSECURE: Rule =
+    Rule::Choice { allowed: Insecure::NAMES, aliases: &[("no", "false"), ("yes", "true")] };
+const LINK_START: Rule = Rule::Choice { allowed: LinkStart::NAMES, aliases: &[] };
 const CHANNELS: Rule = Rule::Texts(TextRule {
-    what: "a channel name",
-    check: |text| ChannelName::new(text).map(drop).map_err(|error| Some(error.reason)),
+    what: "a channel name, or a filter such as orders.>",
+    check: |text| {
+        if !text.contains(['*', '>']) {
+            let name = ChannelName::new(text).map_err(|error| Some(error.reason))?;
+            let letters = name.dead_letter_of().is_some();
+            return if letters { Err(Some("dead letters stay where they are")) } else { Ok(()) };
+        }
+        let filter = Filter::new(text).map_err(|error| Some(error.reason))?;
+        crate::channel::matches_no_channel(&filter).map_or(Ok(()), |reason| Err(Some(reason)))
+    },
 });
 
 /// Longest name of an instance, in bytes.
@@ -400,5 +437,51 @@ choice! {
         /// TLS 1.3.
         #[default]
         V1_3 = "1.3",
+    }
+}
+
+choice! {
+    /// Whether a connection may go without TLS.
+    pub enum Insecure {
+        /// It may not.
+        #[default]
+        No = "false",
+        /// To and from this machine only.
+        Loopback = "true",
+        /// To and from anywhere: whoever can reach the port is trusted.
+        Anywhere = "anywhere",
+    }
+}
+
+choice! {
+    /// Where a link starts in a channel that was never sent over it.
+    pub enum LinkStart {
+        /// With what is published from then on.
+        #[default]
+        New = "new",
+        /// With everything the channel holds.
+        All = "all",
+    }
+}
+
+choice! {
+    /// What a hub speaks.
+    pub enum LinkProtocol {
+        /// Our own link protocol.
+        #[default]
+        Pubsub = "pubsub",
+        /// The WebSocket wire of the predecessor.
+        Keyop = "keyop",
+    }
+}
+
+choice! {
+    /// How batches on a link are compressed.
+    pub enum Compression {
+        /// They are not.
+        #[default]
+        None = "none",
+        /// LZ4: fast, about half the bytes of JSON.
+        Lz4 = "lz4",
     }
 }

@@ -8,6 +8,11 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
     Config::from_yaml(text, "pubsub.yaml", &|_| None)
 }
 
+/// The errors of `text`, empty when there are none.
+fn mistakes(text: &str) -> String {
+    parse(text).map_or_else(|errors| errors.to_string(), |_| String::new())
+}
+
 fn errors(text: &str) -> ConfigErrors {
     parse(text).expect_err(text)
 }
@@ -61,7 +66,7 @@ pubsub.yaml:13:26: subscribers.retry_backoff_base_ms: 6000 is more than retry_ba
 pubsub.yaml:15:9: tls.key: needed, as tls.cert is set; allowed: both or neither
 pubsub.yaml:17:12: hub.listen_addr: needed, as hub.enabled is true; allowed: host:port, such as 0.0.0.0:7740
 pubsub.yaml:20:7: client.hubs[0].addr: needed: host:port of the hub
-pubsub.yaml:20:19: client.hubs[0].subscribe: found \"a b\": only A-Z, a-z, 0-9, '.', '_' and '-' are allowed; allowed: a channel name";
+pubsub.yaml:20:19: client.hubs[0].subscribe: found \"a b\": only A-Z, a-z, 0-9, '.', '_' and '-' are allowed; allowed: a channel name, or a filter such as orders.>";
     assert_eq!(errors(text).to_string(), expected);
 }
 
@@ -256,4 +261,35 @@ fn validate_applies_the_same_rules_to_what_was_built_in_code() {
     assert_eq!(keys, expected);
     assert!(errors.iter().all(|error| error.place().is_none()));
     assert!(errors.to_string().contains("storage.segment_mb: found 0; allowed: a whole number"));
+}
+
+#[test]
+fn a_link_without_certificates_is_refused_unless_somebody_said_so() {
+    let hub = |address: &str, insecure: &str| {
+        mistakes(&format!(
+            "hub: {{enabled: true, listen_addr: '{address}', insecure: {insecure}}}\n"
+        ))
+    };
+    for (address, insecure) in
+        [("127.0.0.1:7740", "true"), ("[::1]:7740", "yes"), (":7740", "anywhere")]
+    {
+        assert_eq!(hub(address, insecure), "", "{address} {insecure}");
+    }
+    let refused = hub("127.0.0.1:7740", "false");
+    assert!(refused.contains("needs tls.cert, tls.key, tls.ca; make them with"), "{refused}");
+    let refused = hub("0.0.0.0:7740", "true");
+    assert!(
+        refused.contains("allowed: a loopback address, certificates, or insecure"),
+        "{refused}"
+    );
+    let client = "client: {enabled: true, hubs: [{addr: 'hub.example:7740', insecure: true}]}\n";
+    let refused = mistakes(client);
+    assert!(refused.contains("client.hubs[0].addr: hub.example:7740 is reached"), "{refused}");
+}
+
+#[test]
+fn dead_letter_channels_are_not_for_links() {
+    let refused =
+        mistakes("client: {hubs: [{addr: 'a:1', publish: [orders.>, orders.dead-letter]}]}\n");
+    assert!(refused.contains("dead letters stay where they are"), "{refused}");
 }

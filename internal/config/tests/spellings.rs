@@ -264,6 +264,7 @@ client: {enabled: true}
 tls:
   cert: a
   key: b
+  ca: c
 federation:
   max_batch_bytes: 4MiB
 ";
@@ -273,7 +274,7 @@ federation:
             "pubsub.yaml:2:12: hub.enabled: not in this version",
             "pubsub.yaml:4:19: client.enabled: not in this version",
             "pubsub.yaml:6:9: tls.cert: not in this version",
-            "pubsub.yaml:9:20: federation.max_batch_bytes: not in this version",
+            "pubsub.yaml:10:20: federation.max_batch_bytes: not in this version",
         ]
     );
     let mut config = Config::default();
