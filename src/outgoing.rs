@@ -148,6 +148,7 @@ impl Sealed<'_> {
                     Expiry::After(time) => now.plus(time),
                     Expiry::At(instant) => instant,
                 }),
+                ..Meta::default()
             },
         }
     }

@@ -131,6 +131,7 @@ impl<'a> Printer<'a> {
                 correlation_id: &head.correlation_id,
                 service_name: &head.service_name,
                 expires: head.expires,
+                ..Meta::default()
             },
         };
         self.record(head.seq, &record)

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use pubsub_types::{Format, Timestamp};
 
-use crate::binary::{self, BATCH_HEADER_BYTES, BatchHeader, Seed};
+use crate::binary::{self, ALIGNMENT, BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, Seed};
 use crate::jsonl;
 use crate::meta::MetaTooLong;
 use crate::record::{Kind, NewRecord, Record};
@@ -139,6 +139,8 @@ impl Batch {
         match self.format {
             Format::Binary => binary::encode_record(&mut self.bytes, kind, seq, record)?,
             Format::Jsonl => {
+                // Whoever reads the line encodes its fields.
+                record.meta.check()?;
                 jsonl::encode_record(&mut self.bytes, channel, kind, seq, record);
             }
         }
@@ -162,13 +164,11 @@ impl Batch {
 
     /// Makes room for `record`, so that pushing it takes one allocation at most.
     pub fn reserve_for(&mut self, record: &NewRecord<'_>) {
-        let meta = &record.meta;
-        let texts = [meta.origin, meta.payload_type, meta.correlation_id, meta.service_name];
-        let envelope: usize = texts.iter().map(|text| text.len() + 3).sum();
+        let envelope = record.meta.encoded_bytes();
         let content = envelope + record.subject.len() + record.headers.len() + record.payload.len();
         self.bytes.reserve(match self.format {
-            // Header, id and expiry, and the padding.
-            Format::Binary => content + 32 + 19 + 11 + 2 + 7,
+            // Header, the length of the extensions, and the padding.
+            Format::Binary => content + RECORD_HEADER_BYTES + 2 + ALIGNMENT - 1,
             // Keys and punctuation; escapes may still make it grow.
             Format::Jsonl => content + 300,
         });
@@ -305,6 +305,19 @@ mod tests {
         batch.push_control("c", Kind::Trim, &message(b"{}", "")).unwrap();
         assert_eq!(batch.push_message("c", &message(b"b", "")), Ok(5));
         assert_eq!(batch.entries().iter().map(|entry| entry.seq).collect::<Vec<_>>(), [4, 4, 5]);
+    }
+
+    #[test]
+    fn a_field_that_no_reader_could_take_in_is_refused_in_both_formats() {
+        let long = "x".repeat(70_000);
+        for format in [Format::Binary, Format::Jsonl] {
+            let mut batch = Batch::new(format, 1, Vec::new());
+            let meta = Meta { origin: &long, ..Meta::default() };
+            let record = NewRecord { meta, ..message(b"b", "") };
+            let refused = batch.push_message("c", &record).unwrap_err();
+            assert_eq!(refused, TooLarge::Meta(MetaTooLong { field: "origin", len: 70_000 }));
+            assert!(batch.is_empty());
+        }
     }
 
     #[test]

@@ -13,13 +13,13 @@ use std::borrow::Cow;
 use std::io::Write;
 
 use data_encoding::BASE64;
-use pubsub_types::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 
+use crate::envelope::{Envelope, each_member};
 use crate::meta::{MessageId, Meta};
 use crate::record::{Kind, NewRecord, Record};
+use crate::source::{Route, Source};
 
 /// The version of the envelope that we write and read, in `v`.
 pub const VERSION: u64 = 1;
@@ -55,7 +55,6 @@ pub fn encode_record(
         ("payload_type", meta.payload_type),
         ("correlation_id", meta.correlation_id),
         ("service_name", meta.service_name),
-        ("subject", record.subject),
     ] {
         // The predecessor always writes these two; its readers may count on them.
         let always = kind == Kind::Message && matches!(key, "origin" | "payload_type");
@@ -63,8 +62,15 @@ pub fn encode_record(
             put_text(out, key, text);
         }
     }
+    put_route(out, meta.route);
+    if !record.subject.is_empty() {
+        put_text(out, "subject", record.subject);
+    }
     if let Some(expires) = meta.expires {
         put(out, format_args!(",\"expires\":\"{expires}\""));
+    }
+    if let Some(source) = &meta.source {
+        put_source(out, source);
     }
     if !record.headers.is_empty() {
         match std::str::from_utf8(record.headers) {
@@ -72,6 +78,7 @@ pub fn encode_record(
             Err(_) => put_base64(out, "headers_b64", record.headers),
         }
     }
+    each_member(meta, |member| put(out, format_args!(",{member}")));
     if stands_as_it_is(record.payload) {
         out.extend_from_slice(b",\"payload\":");
         out.extend_from_slice(record.payload);
@@ -168,43 +175,10 @@ pub fn salvage(stretch: &[u8]) -> Vec<(usize, usize)> {
     found
 }
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    v: u64,
-    #[serde(default)]
-    seq: Option<u64>,
-    #[serde(default, borrow)]
-    ctl: Option<Cow<'a, str>>,
-    #[serde(default, borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow)]
-    ts: Cow<'a, str>,
-    #[serde(default, borrow)]
-    origin: Cow<'a, str>,
-    #[serde(default, borrow)]
-    payload_type: Cow<'a, str>,
-    #[serde(default, borrow)]
-    correlation_id: Cow<'a, str>,
-    #[serde(default, borrow)]
-    service_name: Cow<'a, str>,
-    #[serde(default, borrow)]
-    subject: Cow<'a, str>,
-    #[serde(default)]
-    expires: Option<Timestamp>,
-    #[serde(default, borrow)]
-    headers: Cow<'a, str>,
-    #[serde(default, borrow)]
-    headers_b64: Cow<'a, str>,
-    #[serde(default, borrow)]
-    payload: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    payload_b64: Option<Cow<'a, str>>,
-}
-
 fn decode_envelope(line: &[u8], seq: Option<u64>) -> Result<Record, BadLine> {
     let envelope: Envelope<'_> = serde_json::from_slice(line).map_err(|_| not_ours(line))?;
-    if envelope.v != VERSION {
-        return Err(BadLine::UnknownVersion(envelope.v));
+    if envelope.version != VERSION {
+        return Err(BadLine::UnknownVersion(envelope.version));
     }
     let bad = BadLine::NotAnEnvelope;
     let kind = match &envelope.ctl {
@@ -212,7 +186,7 @@ fn decode_envelope(line: &[u8], seq: Option<u64>) -> Result<Record, BadLine> {
         Some(word) => Kind::from_ctl(word).ok_or(bad)?,
     };
     let seq = envelope.seq.or(seq).ok_or(bad)?;
-    let time = envelope.ts.parse().map_err(|_| bad)?;
+    let time = envelope.time.parse().map_err(|_| bad)?;
     let from_base64 = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| bad);
     let headers = if envelope.headers_b64.is_empty() {
         Cow::Borrowed(envelope.headers.as_bytes())
@@ -225,15 +199,22 @@ fn decode_envelope(line: &[u8], seq: Option<u64>) -> Result<Record, BadLine> {
         // An explicit null deserializes as absent; nothing else of ours lacks a payload.
         (None, None) => Cow::Borrowed(&b"null"[..]),
     };
-    let meta = Meta {
+    let mut meta = Meta {
         id: MessageId::parse(&envelope.id),
         origin: &envelope.origin,
         payload_type: &envelope.payload_type,
         correlation_id: &envelope.correlation_id,
         service_name: &envelope.service_name,
         expires: envelope.expires,
+        source: envelope.source,
+        route: envelope.route.as_route(),
+        members: &envelope.members,
     };
-    let mut extensions = Vec::with_capacity(128);
+    if meta.encoded_bytes() > usize::from(u16::MAX) {
+        // Fields that take all the room there is are worth more than what nobody here understands.
+        meta.members = "";
+    }
+    let mut extensions = Vec::with_capacity(meta.encoded_bytes());
     meta.encode(&mut extensions).map_err(|_| bad)?;
     Record::from_parts(
         seq,
@@ -278,6 +259,25 @@ fn put_text(out: &mut Vec<u8>, key: &str, text: &str) {
     serde_json::to_writer(out, text).expect("a string is always JSON and memory takes it");
 }
 
+/// The names as a list, as the predecessor writes it.
+fn put_route(out: &mut Vec<u8>, route: Route<'_>) {
+    for (nth, name) in route.iter().enumerate() {
+        out.extend_from_slice(if nth == 0 { b",\"route\":[" } else { b"," });
+        serde_json::to_writer(&mut *out, name).expect("a string is always JSON");
+    }
+    if !route.is_empty() {
+        out.push(b']');
+    }
+}
+
+fn put_source(out: &mut Vec<u8>, source: &Source) {
+    let Source { log, epoch, seq, previous } = source;
+    put(out, format_args!(",\"log\":\"{log}\",\"epoch\":{epoch},\"oseq\":{seq}"));
+    if *previous != seq.saturating_sub(1) {
+        put(out, format_args!(",\"prev\":{previous}"));
+    }
+}
+
 fn put_base64(out: &mut Vec<u8>, key: &str, bytes: &[u8]) {
     put(out, format_args!(",\"{key}\":\"{}\"", BASE64.encode_display(bytes)));
 }
@@ -286,6 +286,7 @@ fn put_base64(out: &mut Vec<u8>, key: &str, bytes: &[u8]) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use pubsub_types::Timestamp;
 
     fn line(payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();

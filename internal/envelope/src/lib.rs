@@ -14,10 +14,13 @@
 mod batch;
 pub mod binary;
 pub mod control;
+mod envelope;
 pub mod jsonl;
 mod meta;
 mod record;
+mod source;
 
 pub use batch::{Batch, BatchLimits, Entry, Place, TooLarge};
-pub use meta::{MessageId, Meta, MetaTooLong};
+pub use meta::{MEMBERS_MAX_BYTES, MessageId, Meta, MetaTooLong};
 pub use record::{Kind, NewRecord, Record, RecordRef};
+pub use source::{NotARouteName, Route, RouteBuf, Source};

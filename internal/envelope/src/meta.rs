@@ -9,6 +9,8 @@ use std::fmt;
 use pubsub_types::Timestamp;
 use uuid::Uuid;
 
+use crate::source::{Route, SOURCE_BYTES, Source};
+
 const TAG_ID_UUID: u8 = 1;
 const TAG_ID_TEXT: u8 = 2;
 const TAG_ORIGIN: u8 = 3;
@@ -16,6 +18,15 @@ const TAG_PAYLOAD_TYPE: u8 = 4;
 const TAG_CORRELATION_ID: u8 = 5;
 const TAG_SERVICE_NAME: u8 = 6;
 const TAG_EXPIRES: u8 = 7;
+const TAG_SOURCE: u8 = 8;
+const TAG_ROUTE: u8 = 9;
+const TAG_MEMBERS: u8 = 10;
+/// Tag and length of a field, in bytes.
+const FIELD_HEADER_BYTES: usize = 3;
+
+/// Longest [`Meta::members`] kept of a line that was read, in bytes: far more than any envelope has, and
+/// leaves the other fields their share of the 65,535 that all of them have together.
+pub const MEMBERS_MAX_BYTES: usize = 16 << 10;
 
 /// Identifies a message across channels and nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -71,6 +82,13 @@ pub struct Meta<'a> {
     pub service_name: &'a str,
     /// From when on it is no longer delivered.
     pub expires: Option<Timestamp>,
+    /// Its place in the log of the node that published it first; `None` when that is this one.
+    pub source: Option<Source>,
+    /// The nodes it went through, its origin first; empty when it was published here.
+    pub route: Route<'a>,
+    /// What its JSON envelope had besides, `"key":value` with commas between, as it was spelled. Other
+    /// text than that is not written to JSONL.
+    pub members: &'a str,
 }
 
 /// A field of the envelope is longer than its length field can say.
@@ -108,7 +126,50 @@ impl<'a> Meta<'a> {
         if let Some(expires) = self.expires {
             put(out, TAG_EXPIRES, "expires", &expires.as_nanos().to_le_bytes())?;
         }
+        if let Some(source) = self.source {
+            put(out, TAG_SOURCE, "source", &source.encode())?;
+        }
+        if !self.route.is_empty() {
+            put(out, TAG_ROUTE, "route", self.route.as_str().as_bytes())?;
+        }
+        if !self.members.is_empty() {
+            put(out, TAG_MEMBERS, "members", self.members.as_bytes())?;
+        }
         Ok(())
+    }
+
+    /// Checks that [`Self::encode`] has room for each field.
+    ///
+    /// # Errors
+    /// Names the one that is too long.
+    pub(crate) fn check(&self) -> Result<(), MetaTooLong> {
+        if self.encoded_bytes() <= usize::from(u16::MAX) {
+            return Ok(());
+        }
+        self.encode(&mut Vec::new())
+    }
+
+    /// Bytes that [`Self::encode`] appends, were each field short enough.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        let id = match self.id {
+            MessageId::None => "",
+            // As long as a UUID packed.
+            MessageId::Uuid(_) => "0123456789abcdef",
+            MessageId::Text(text) => text,
+        };
+        let texts = [
+            id,
+            self.origin,
+            self.payload_type,
+            self.correlation_id,
+            self.service_name,
+            self.route.as_str(),
+            self.members,
+        ];
+        let field = |len: usize| if len == 0 { 0 } else { FIELD_HEADER_BYTES + len };
+        texts.iter().map(|text| field(text.len())).sum::<usize>()
+            + self.expires.map_or(0, |_| field(8))
+            + self.source.map_or(0, |_| field(SOURCE_BYTES))
     }
 
     /// The fields in `bytes`, which a checksum has vouched for. What does not parse reads as absent.
@@ -131,6 +192,9 @@ impl<'a> Meta<'a> {
                     meta.expires =
                         value.try_into().ok().map(|nanos| Timestamp(i64::from_le_bytes(nanos)));
                 }
+                TAG_SOURCE => meta.source = Source::decode(value),
+                TAG_ROUTE => meta.route = Route::parse(text()).unwrap_or_default(),
+                TAG_MEMBERS => meta.members = text(),
                 // A later version's field: not ours to read, and not a reason to refuse the record.
                 _ => (),
             }
@@ -157,6 +221,7 @@ fn take(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::RouteBuf;
     use proptest::prelude::*;
 
     #[test]
@@ -180,15 +245,28 @@ mod tests {
     proptest! {
         #[test]
         fn every_field_comes_back(
-            texts in prop::array::uniform5(".{0,20}"), expires in any::<Option<i64>>(),
+            [id, origin, payload_type, correlation_id, service_name, members]
+                in prop::array::uniform6(".{0,20}"), expires in any::<Option<i64>>(),
+            source in any::<Option<(u128, u64, u64, u64)>>(),
+            names in prop::collection::vec("[a-z:é]{1,9}", 0..4),
         ) {
+            let mut route = RouteBuf::new();
+            for name in &names {
+                route.push(name).unwrap();
+            }
             let meta = Meta {
-                id: MessageId::parse(&texts[0]), origin: &texts[1], payload_type: &texts[2],
-                correlation_id: &texts[3], service_name: &texts[4],
+                id: MessageId::parse(&id), origin: &origin, payload_type: &payload_type,
+                correlation_id: &correlation_id, service_name: &service_name,
                 expires: expires.map(Timestamp),
+                source: source.and_then(|(log, epoch, seq, previous)| {
+                    Source { log: Uuid::from_u128(log), epoch, seq, previous }.checked()
+                }),
+                route: route.as_route(),
+                members: &members,
             };
             let mut bytes = Vec::new();
             meta.encode(&mut bytes).unwrap();
+            prop_assert_eq!(bytes.len(), meta.encoded_bytes());
             prop_assert_eq!(Meta::decode(&bytes), meta);
         }
 

@@ -8,7 +8,7 @@ use pubsub_envelope::binary::{
     BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, Seed, SegmentHeader,
 };
 use pubsub_envelope::control::{Compaction, Control, Tombstone, Trim};
-use pubsub_envelope::{Batch, Kind, MessageId, Meta, NewRecord, Place, jsonl};
+use pubsub_envelope::{Batch, Kind, MessageId, Meta, NewRecord, Place, Route, Source, jsonl};
 use pubsub_types::{Format, Timestamp};
 use uuid::Uuid;
 
@@ -90,6 +90,9 @@ fn full() -> NewRecord<'static> {
             correlation_id: "corr",
             service_name: "svc",
             expires: Some(Timestamp(EPOCH + 1)),
+            source: Some(Source { log: Uuid::from_u128(!LOG_ID), epoch: 3, seq: 7, previous: 5 }),
+            route: Route::parse("alice\nhub").unwrap(),
+            members: "\"shard\":7",
         },
     }
 }
@@ -145,13 +148,22 @@ fn a_record_is_as_drawn() {
         [&[tag], &len[..], value].concat()
     };
     // Tag 2 is an id that is no UUID, and stands in the place of tag 1.
-    let values: [(&str, &[u8]); 6] = [
+    let source = [
+        &(!LOG_ID).to_be_bytes()[..],
+        &3_u64.to_le_bytes(),
+        &7_u64.to_le_bytes(),
+        &5_u64.to_le_bytes(),
+    ];
+    let values: [(&str, &[u8]); 9] = [
         ("id", &LOG_ID.to_be_bytes()),
         ("origin", b"alice"),
         ("payload_type", b"t.M"),
         ("correlation_id", b"corr"),
         ("service_name", b"svc"),
         ("expires", &(EPOCH + 1).to_le_bytes()),
+        ("source", &source.concat()),
+        ("route", b"alice\nhub"),
+        ("members", b"\"shard\":7"),
     ];
     let tags: Vec<_> = rows("### Record").into_iter().filter(|row| row.len() == 3).collect();
     let mut tags = tags.iter().filter(|row| row[0] != "2");
@@ -279,7 +291,9 @@ fn a_line_has_its_keys_in_the_order_drawn() {
                 seen += 1;
             }
         }
-        assert_eq!(line.matches("\":").count() - line.matches("{\"n\":1}").count(), seen, "{line}");
+        // In the payload, and what somebody else wrote.
+        let others = line.matches("{\"n\":1}").count() + line.matches("\"shard\":7,").count();
+        assert_eq!(line.matches("\":").count() - others, seen, "{line}");
     }
 }
 

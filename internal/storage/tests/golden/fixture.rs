@@ -68,7 +68,7 @@ pub(crate) fn records() -> Vec<NewRecord<'static>> {
         payload_type: "com.acme.OrderCreated",
         correlation_id: "corr-1",
         service_name: "shop",
-        expires: None,
+        ..Meta::default()
     };
     let text_id = Meta { id: MessageId::Text("order 7/3"), origin: "bob", ..Meta::default() };
     let expiring = Meta {

@@ -366,6 +366,46 @@ fn files_of_the_predecessor_go_when_a_trim_says_so_and_positions_stay_right() {
 }
 
 #[test]
+fn a_compaction_writes_the_predecessors_lines_again_with_every_key_they_had() {
+    let filler = "x".repeat(700);
+    let lines: String = (1..=200)
+        .map(|nth| {
+            format!(
+                r#"{{"v":1,"id":"{nth}","ts":"2026-11-21T13:28:01.5Z","channel":"orders","origin":"alice","payload_type":"","route":["alice","hub"],"shard":{{"n": {nth}.0}},"payload":"{filler}"}}"#
+            ) + "\n"
+        })
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let channel = dir.path().join("channels/orders");
+    fs::create_dir_all(&channel).unwrap();
+    let file = format!("channels/orders/{:020}.jsonl", 0);
+    fs::write(dir.path().join(&file), &lines).unwrap();
+    let mut world = World::at(dir, options(Format::Jsonl));
+    world.publish("\"new\"");
+    let channel = world.channel("orders");
+    let seq = |number| Seq::new(number).unwrap();
+    channel.delete(&[(seq(1), seq(120))], Timestamp(2)).wait_now(&world);
+    drop(channel);
+    for second in 10..40 {
+        world.store.tick(Timestamp(second * 1_000_000_000));
+        world.run_all();
+    }
+    let text = String::from_utf8(world.file(&file)).unwrap();
+    assert!(text.len() < lines.len() / 2, "it was compacted");
+    let first = text.lines().next().unwrap();
+    let expected = r#","route":["alice","hub"],"shard":{"n": 121.0},"payload":"x"#;
+    assert!(first.starts_with("{\"v\":1,\"seq\":121,") && first.contains(expected), "{first}");
+    world = world.reopen(options(Format::Jsonl), true);
+    let (records, _) = read(&world.channel("orders"), 0);
+    assert_eq!(records.len(), 81);
+    for record in &records[..80] {
+        let meta = record.meta();
+        assert_eq!(meta.route.iter().collect::<Vec<_>>(), ["alice", "hub"]);
+        assert_eq!(meta.members, format!("\"shard\":{{\"n\": {}.0}}", record.seq));
+    }
+}
+
+#[test]
 fn the_newest_limit_deletes_the_oldest_lines_of_the_predecessor() {
     let mut limited = options(Format::Jsonl);
     limited.defaults.limits = Limits { max_messages: 4, ..Limits::default() };

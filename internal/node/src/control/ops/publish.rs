@@ -60,6 +60,7 @@ impl Ops {
                     correlation_id: &message.correlation_id,
                     service_name: &message.service_name,
                     expires: message.expires_in.map(|within| now.plus(within)),
+                    ..Meta::default()
                 },
             });
         }
