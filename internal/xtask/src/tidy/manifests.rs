@@ -29,7 +29,7 @@ const PACKAGES: [Package; 16] = [
     Package { name: "pubsub-messenger", knows: &["pubsub-envelope", "pubsub-types"] },
     Package { name: "pubsub-federation", knows: &["pubsub-envelope", "pubsub-types"] },
     Package { name: "pubsub-tls", knows: &[] },
-    Package { name: "pubsub-audit", knows: &[] },
+    Package { name: "pubsub-audit", knows: &["pubsub-disk", "pubsub-types"] },
     Package { name: "pubsub-keys", knows: &["pubsub-tls"] },
     Package {
         name: "pubsub-node",
