@@ -20,14 +20,17 @@ use pubsub_disk::Disk;
 use pubsub_envelope::control::Control;
 use pubsub_envelope::{Batch, BatchLimits, NewRecord};
 use pubsub_types::{ChannelName, Format, Seq, SyncPolicy, Timestamp};
+use uuid::Uuid;
 
 use crate::config::ChannelConfig;
 use crate::contents::{Contents, Mark};
+use crate::epochs::Epochs;
 use crate::error::{AppendError, CommitError};
 use crate::job::{Executor, Job, Task};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::recovery::{Place, Recovered};
 use crate::report::Finding;
+use crate::synced::Watchers;
 use crate::ticket::{Outcome, Ticket};
 
 /// Bytes that may wait to be written to one channel. Beyond, publishers are told to slow down.
@@ -58,7 +61,12 @@ pub struct Channel {
     pub(crate) last_seq: AtomicU64,
     /// Changes when something is deleted.
     pub(crate) deletes_version: AtomicU64,
-    watchers: Mutex<Vec<Waker>>,
+    /// Sequence of the last message known to be synced.
+    pub(crate) synced_seq: AtomicU64,
+    pub(crate) log_id: Uuid,
+    pub(crate) epochs: Epochs,
+    watchers: Watchers,
+    pub(crate) sync_watchers: Watchers,
     pub(crate) counters: Counters,
     findings: Mutex<Vec<Finding>>,
 }
@@ -166,7 +174,9 @@ impl Channel {
     ) -> Arc<Self> {
         let Recovered { manifest, file, contents, findings } = recovered;
         let config = manifest.config.clone();
+        let (log_id, epochs) = (manifest.log_id, manifest.epochs.clone());
         let next_seq = contents.next_seq;
+        let synced_seq = contents.active.durable.next_seq - 1;
         Arc::new(Self {
             name,
             dir,
@@ -181,7 +191,11 @@ impl Channel {
             housekeeping: Mutex::default(),
             last_seq: AtomicU64::new(next_seq - 1),
             deletes_version: AtomicU64::new(0),
-            watchers: Mutex::default(),
+            synced_seq: AtomicU64::new(synced_seq),
+            log_id,
+            epochs,
+            watchers: Watchers::default(),
+            sync_watchers: Watchers::default(),
             counters: Counters::default(),
             findings: Mutex::new(findings),
         })
@@ -361,18 +375,13 @@ impl Channel {
         if self.last_seq() > seq {
             return true;
         }
-        let mut watchers = self.watchers.lock();
-        if !watchers.iter().any(|known| known.will_wake(waker)) {
-            watchers.push(waker.clone());
-        }
-        drop(watchers);
+        self.watchers.add(waker);
         // What was committed in between woke nobody.
         self.last_seq() > seq
     }
 
     pub(crate) fn wake_watchers(&self) {
-        let watchers = std::mem::take(&mut *self.watchers.lock());
-        watchers.into_iter().for_each(Waker::wake);
+        self.watchers.wake_all();
     }
 
     /// Where the log ends, and up to where it is known to be synced.

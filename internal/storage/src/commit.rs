@@ -90,6 +90,8 @@ impl Channel {
                     failed
                 }
             };
+            // What a segment that was begun made durable.
+            self.publish_synced();
             let released = self.state.lock().release(bytes);
             room.into_iter().chain(released).for_each(Waker::wake);
         }
@@ -186,11 +188,15 @@ impl Channel {
         }
         self.deletes_version.store(contents.deletes_version, Ordering::Release);
         self.last_seq.store(contents.next_seq - 1, Ordering::Release);
+        let synced = self.note_synced(&contents);
         drop(contents);
         for outcome in outcomes {
             outcome.resolve(Ok(()));
         }
         self.wake_watchers();
+        if synced {
+            self.wake_sync_watchers();
+        }
     }
 
     /// Tells everybody who waits that nothing of theirs was stored.
@@ -262,6 +268,8 @@ impl Channel {
         if active.info.first_index == first_index && active.durable.next_index <= mark.next_index {
             active.durable = mark;
         }
+        drop(contents);
+        self.publish_synced();
     }
 
     /// Makes durable what is committed now; whether it is.

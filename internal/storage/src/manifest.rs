@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::config::ChannelConfig;
+use crate::epochs::Epochs;
 use crate::recovery::Place;
 use crate::scan::Encoding;
 use crate::twin::{self, Loaded, Resting, Twin};
@@ -19,8 +20,6 @@ use pubsub_envelope::binary::{SEGMENT_HEADER_BYTES, Seed};
 pub(crate) const VERSION: u32 = 1;
 /// File name, without `.a` and `.b`.
 pub(crate) const NAME: &str = "MANIFEST";
-/// Epochs remembered; older ones count as one.
-const EPOCHS_MAX: usize = 64;
 
 /// A channel, as its manifest describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,20 +39,10 @@ pub(crate) struct Manifest {
     /// First sequence that was not trimmed.
     pub(crate) first_seq: u64,
     /// Each opening after an unclean end starts an epoch.
-    pub(crate) epochs: Vec<Epoch>,
+    #[serde(flatten)]
+    pub(crate) epochs: Epochs,
     /// Whether the channel was closed in order.
     pub(crate) clean: bool,
-}
-
-/// From one unclean end to the next.
-///
-/// A subscriber's position written before an epoch began cannot be beyond the epoch's first message:
-/// what it had read beyond was lost with the end of the log, and the sequences were given out again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Epoch {
-    pub(crate) number: u64,
-    /// Sequence of the first message published in it.
-    pub(crate) first_seq: u64,
 }
 
 /// How a segment's bytes are written.
@@ -188,34 +177,14 @@ impl Manifest {
             durable_index: 0,
             last_seq: 0,
             first_seq: 1,
-            epochs: Vec::new(),
+            epochs: Epochs::default(),
             clean: false,
         }
     }
 
-    /// Number of the epoch now.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epochs.last().map_or(0, |epoch| epoch.number)
-    }
-
     /// Starts an epoch whose first message will be `first_seq`.
     pub(crate) fn begin_epoch(&mut self, first_seq: u64) {
-        let number = self.epoch() + 1;
-        self.epochs.push(Epoch { number, first_seq });
-        if self.epochs.len() > EPOCHS_MAX {
-            // Joined, the two oldest clamp as the stricter of both would.
-            let oldest = self.epochs.remove(0);
-            self.epochs[0].first_seq = self.epochs[0].first_seq.min(oldest.first_seq);
-        }
-    }
-
-    /// Where a position that was `seq` in `epoch` stands now.
-    pub(crate) fn clamp(&self, seq: u64, epoch: u64) -> u64 {
-        self.epochs
-            .iter()
-            .filter(|later| later.number > epoch)
-            .map(|later| later.first_seq - 1)
-            .fold(seq, u64::min)
+        self.epochs.begin(0, first_seq, self.first_seq);
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
@@ -281,20 +250,6 @@ pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> io::Result<Read> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_position_from_before_a_lost_tail_is_moved_back_to_what_survived() {
-        let name = ChannelName::new("c").unwrap();
-        let mut manifest = Manifest::new(name, Uuid::nil(), ChannelConfig::default());
-        manifest.begin_epoch(91);
-        assert_eq!(manifest.clamp(100, 0), 90);
-        assert_eq!(manifest.clamp(50, 0), 50);
-        assert_eq!(manifest.clamp(100, 1), 100);
-        for epoch in 0..200 {
-            manifest.begin_epoch(120 + epoch);
-        }
-        assert_eq!(manifest.clamp(100, 0), 90);
-    }
 
     #[test]
     fn only_twenty_digits_name_a_segment() {

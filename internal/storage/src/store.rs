@@ -556,15 +556,14 @@ impl Channel {
     /// Where a written position stands now, with the epoch that it gets; `None` when there is none.
     fn resolve(&self, written: Option<Position>) -> (u64, Option<u64>) {
         let last = self.last_seq();
-        let manifest = &self.manifest.lock().manifest;
         let seq = match written {
             None => None,
-            Some(Position::At { seq, epoch }) => Some(manifest.clamp(seq, epoch).min(last)),
+            Some(Position::At { seq, epoch }) => Some(self.epochs.clamp(seq, epoch).min(last)),
             Some(Position::LegacyByte(byte)) => Some(self.legacy_seq(byte).unwrap_or(0)),
             // Delivered again rather than not at all.
             Some(Position::Damaged) => Some(0),
         };
-        (manifest.epoch(), seq)
+        (self.epoch(), seq)
     }
 
     fn start(self: &Arc<Self>, start: Start) -> io::Result<u64> {
