@@ -95,17 +95,16 @@ impl Files {
 
     fn create(&mut self, path: &Path) -> io::Result<Arc<dyn File>> {
         self.cut_at = None;
-        match self.disk.create_dir(Path::new(DIRECTORY)) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            made => {
-                let file = self.disk.open(path, Open::Create)?;
-                if made.is_ok() {
-                    self.sync_names("");
-                }
-                self.sync_names(DIRECTORY);
-                Ok(file)
-            }
+        let is_new = match self.disk.create_dir(Path::new(DIRECTORY)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            made => made.map(|()| true)?,
+        };
+        let file = self.disk.open(path, Open::Create)?;
+        if is_new {
+            self.sync_names("");
         }
+        self.sync_names(DIRECTORY);
+        Ok(file)
     }
 
     /// Makes names durable, if possible. Where it is not, a power cut may take the file; no more is
@@ -148,3 +147,6 @@ impl Files {
 fn path_of(number: u32) -> PathBuf {
     Path::new(DIRECTORY).join(name_of(number))
 }
+
+#[cfg(test)]
+mod tests;

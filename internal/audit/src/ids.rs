@@ -23,7 +23,7 @@ pub(crate) enum Id<'a> {
 }
 
 /// Longest id that is kept whole, in bytes.
-const TEXT_MAX_BYTES: usize = 255;
+const TEXT_MAX_BYTES: u8 = u8::MAX;
 /// First byte of an id: nothing follows.
 const NONE: u8 = 0;
 /// First byte of an id: 16 bytes follow.
@@ -53,9 +53,9 @@ impl Ids {
             self.bytes.push(NONE);
             return;
         }
-        let id = &id[..id.floor_char_boundary(TEXT_MAX_BYTES)];
+        let id = &id[..id.floor_char_boundary(usize::from(TEXT_MAX_BYTES))];
         self.bytes.push(TEXT);
-        self.bytes.push(u8::try_from(id.len()).expect("cut to 255 bytes"));
+        self.bytes.push(u8::try_from(id.len()).unwrap_or(TEXT_MAX_BYTES));
         self.bytes.extend_from_slice(id.as_bytes());
     }
 

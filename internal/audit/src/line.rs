@@ -246,3 +246,6 @@ fn milliseconds(out: &mut Vec<u8>, duration: Duration) {
     let millis = duration.as_nanos() as f64 / 1e6;
     let _written = write!(out, ",\"send_duration_ms\":{millis}");
 }
+
+#[cfg(test)]
+mod tests;

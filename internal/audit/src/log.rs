@@ -67,6 +67,8 @@ impl Error for NotWritten {}
 struct Inner {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Longest wait for a disk that does not answer.
+    wait_max: Duration,
 }
 
 #[derive(Debug)]
@@ -90,6 +92,8 @@ struct State {
     /// How many of them were tried.
     tried: u64,
     closing: bool,
+    /// Lines that could not be written when it was closed.
+    abandoned: u64,
     ended: bool,
 }
 
@@ -111,10 +115,15 @@ impl AuditLog {
     /// # Errors
     /// The operating system gives no thread.
     pub fn open(disk: Arc<dyn Disk>, limits: Limits) -> io::Result<Self> {
-        Self::with_room(disk, limits, Weight { lines: LINES_MAX, bytes: BYTES_MAX })
+        Self::with(disk, limits, Weight { lines: LINES_MAX, bytes: BYTES_MAX }, WAIT_MAX)
     }
 
-    fn with_room(disk: Arc<dyn Disk>, limits: Limits, room: Weight) -> io::Result<Self> {
+    fn with(
+        disk: Arc<dyn Disk>,
+        limits: Limits,
+        room: Weight,
+        wait_max: Duration,
+    ) -> io::Result<Self> {
         let state = State {
             queue: Queue::new(room),
             written: 0,
@@ -123,6 +132,7 @@ impl AuditLog {
             flushes: 0,
             tried: 0,
             closing: false,
+            abandoned: 0,
             ended: false,
         };
         let shared = Arc::new(Shared {
@@ -140,7 +150,8 @@ impl AuditLog {
             finished: Weight::default(),
         };
         let thread = Builder::new().name("pubsub-audit".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { inner: Arc::new(Inner { shared, thread: Mutex::new(Some(thread)) }) })
+        let thread = Mutex::new(Some(thread));
+        Ok(Self { inner: Arc::new(Inner { shared, thread, wait_max }) })
     }
 
     /// Logs what happened just now. Never waits and never fails.
@@ -193,7 +204,7 @@ impl AuditLog {
         let mine = state.flushes;
         shared.wanted.notify_one();
         let missing = |state: &mut State| state.tried < mine && !state.ended;
-        let answer = shared.answered.wait_while_for(&mut state, missing, WAIT_MAX);
+        let answer = shared.answered.wait_while_for(&mut state, missing, self.inner.wait_max);
         let late = answer.timed_out() && missing(&mut state);
         state.outcome(late)
     }
@@ -218,7 +229,8 @@ impl State {
         if !late && self.failure.is_none() {
             return Ok(());
         }
-        Err(NotWritten { lines: self.queue.waiting(), failure: self.failure.clone() })
+        let lines = self.queue.waiting() + self.abandoned;
+        Err(NotWritten { lines, failure: self.failure.clone() })
     }
 }
 
@@ -228,7 +240,7 @@ impl Inner {
         state.closing = true;
         self.shared.wanted.notify_one();
         let open = |state: &mut State| !state.ended;
-        let answer = self.shared.answered.wait_while_for(&mut state, open, WAIT_MAX);
+        let answer = self.shared.answered.wait_while_for(&mut state, open, self.wait_max);
         let late = answer.timed_out() && !state.ended;
         let outcome = state.outcome(late);
         drop(state);
@@ -284,8 +296,7 @@ impl Writer {
             let failed = state.failure.is_some();
             self.shared.answered.notify_all();
             if closing && (failed || state.queue.is_idle()) {
-                let left = state.queue.waiting();
-                state.queue.drop_untold(left);
+                state.abandoned = state.queue.abandon();
                 return;
             }
             if failed {
@@ -396,3 +407,6 @@ fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,10 @@ pub(crate) struct Queue {
 
 impl Entry {
     pub(crate) fn weight(&self) -> Weight {
+        if matches!(self.event, Event::EventsDropped { .. }) {
+            // It stands for others, and must find room when there is none.
+            return Weight::default();
+        }
         let bytes = size_of::<Self>() - size_of::<Event>() + self.event.weight();
         Weight { lines: self.event.lines(), bytes }
     }
@@ -86,6 +90,15 @@ impl Queue {
         self.dropped += lines;
     }
 
+    /// Drops all that waits or was taken out, as the log ends. Gives the number of lines.
+    pub(crate) fn abandon(&mut self) -> u64 {
+        let lines = self.taken.lines;
+        self.entries.clear();
+        self.taken = Weight::default();
+        self.drop_untold(lines);
+        lines
+    }
+
     /// Takes out all that waits, oldest first.
     pub(crate) fn take(&mut self) -> VecDeque<Entry> {
         std::mem::take(&mut self.entries)
@@ -96,10 +109,8 @@ impl Queue {
         let mut entries = self.take();
         if self.untold > 0 {
             let event = Event::EventsDropped { count: self.untold };
-            let entry = Entry { time: now, event };
             self.untold = 0;
-            self.taken = self.taken.plus(entry.weight());
-            entries.push_back(entry);
+            entries.push_back(Entry { time: now, event });
         }
         entries
     }
