@@ -7,10 +7,13 @@
 //!                         ╰─ drop: it and all it started have ended, also when the test panicked
 //! ```
 //!
+//! [`certs`] makes the certificates that some of them need.
+//!
 //! The rule that makes it work: nobody sleeps. Threads block on the pipes and on the process, and
 //! whoever waits is woken by the first line, end of file or exit, or by its deadline.
 
 mod binary;
+pub mod certs;
 mod eventually;
 mod golden;
 mod marked;

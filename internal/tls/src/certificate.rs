@@ -78,7 +78,7 @@ impl Certificate {
             ip_addresses: Vec::new(),
             not_before: instant(parsed.validity().not_before),
             not_after: instant(parsed.validity().not_after),
-            serial: hex(parsed.raw_serial()),
+            serial: serial(parsed.raw_serial()),
             fingerprint: hex(digest(der).as_ref()),
             is_ca: constraints.is_some_and(|constraints| constraints.ca),
             path_len: constraints.and_then(|constraints| constraints.path_len_constraint),
@@ -147,6 +147,12 @@ pub(crate) fn digest(bytes: &[u8]) -> aws_lc_rs::digest::Digest {
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A serial number, without the zeros that only say that it is not negative.
+fn serial(bytes: &[u8]) -> String {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    hex(&bytes[zeros.min(bytes.len().saturating_sub(1))..])
 }
 
 /// An instant of ASN.1; what was before 1970 is 1970.

@@ -25,6 +25,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use thiserror::Error as ThisError;
 
+use crate::certificate::Certificate;
 use crate::refused::{Refusal, Refused};
 use crate::trust::{Peer, Trust};
 
@@ -255,6 +256,20 @@ impl Judge {
         })
     }
 
+    /// The outcome of the proof that the peer has the key of its certificate.
+    fn noted(
+        &self,
+        proven: Result<HandshakeSignatureValid, Error>,
+        cert: &CertificateDer<'_>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        proven.inspect_err(|error| {
+            let claimed = Certificate::read(cert).map(|facts| facts.shown_name());
+            let text = format!("who showed it did not prove to have its key: {error}");
+            let claimed = claimed.unwrap_or_default();
+            self.verdict.get_or_init(|| Refused::new(Refusal::WrongKey, claimed, text));
+        })
+    }
+
     fn find(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Refused> {
         let peer = self.trust.check(chain, now)?;
         match &self.wanted {
@@ -295,7 +310,8 @@ impl ClientCertVerifier for Judge {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
+        let proven = verify_tls12_signature(message, cert, dss, &self.algorithms);
+        self.noted(proven, cert)
     }
 
     fn verify_tls13_signature(
@@ -304,7 +320,8 @@ impl ClientCertVerifier for Judge {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
+        let proven = verify_tls13_signature(message, cert, dss, &self.algorithms);
+        self.noted(proven, cert)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -330,7 +347,8 @@ impl ServerCertVerifier for Judge {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
+        let proven = verify_tls12_signature(message, cert, dss, &self.algorithms);
+        self.noted(proven, cert)
     }
 
     fn verify_tls13_signature(
@@ -339,7 +357,8 @@ impl ServerCertVerifier for Judge {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
+        let proven = verify_tls13_signature(message, cert, dss, &self.algorithms);
+        self.noted(proven, cert)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -29,6 +29,8 @@ pub enum Refusal {
     BadName,
     /// It is fine, and somebody else's.
     WrongPeer,
+    /// It is fine, and who showed it has not its key.
+    WrongKey,
 }
 
 impl Refusal {
@@ -47,6 +49,7 @@ impl Refusal {
             Self::CaAsLeaf => "ca_as_leaf",
             Self::BadName => "bad_name",
             Self::WrongPeer => "wrong_peer",
+            Self::WrongKey => "wrong_key",
         }
     }
 
@@ -71,6 +74,7 @@ impl Refusal {
             Self::WrongUsage | Self::CaAsLeaf | Self::BadName => {
                 "issue a certificate for the instance: `pubsub-keys issue NAME`"
             }
+            Self::WrongKey => "find out who it is: somebody shows a certificate that is not theirs",
             Self::WrongPeer => "correct the name of the hub in the configuration, or its address",
         }
     }
@@ -84,6 +88,7 @@ impl Refusal {
             Self::NotYetValid => CertificateError::NotValidYet,
             Self::Revoked => CertificateError::Revoked,
             Self::WrongUsage | Self::CaAsLeaf => CertificateError::InvalidPurpose,
+            Self::WrongKey => CertificateError::BadSignature,
             Self::BadName | Self::WrongPeer => CertificateError::ApplicationVerificationFailure,
         }
     }

@@ -9,7 +9,7 @@
 //! once more after it seemed to have settled. What was refused is said once, not at every look.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -21,7 +21,7 @@ use crate::material::{Settings, Tls};
 pub struct Reloading {
     settings: Settings,
     current: ArcSwap<Tls>,
-    watch: std::sync::Mutex<Watch>,
+    watch: Mutex<Watch>,
 }
 
 /// What is new after a reload.
@@ -96,14 +96,11 @@ impl Reloading {
     /// the next look may find them whole. The same contents are complained of once.
     pub fn reload_if_changed(&self) -> Result<Changes, TlsError> {
         // A panic leaves nothing half done that the next look would not see.
-        let mut watch = self.watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = files::stamps(&self.settings);
-        let same = stamps == watch.stamps;
-        if same && watch.settled {
+        if !watch.is_worth_reading(stamps) {
             return Ok(Changes::default());
         }
-        watch.settled = same;
-        watch.stamps = stamps;
         let contents = match Contents::read(&self.settings) {
             Ok(contents) => contents,
             Err(error) => return watch.complain(Look::Unread(error.to_string()), error),
@@ -127,6 +124,15 @@ impl Reloading {
 }
 
 impl Watch {
+    /// Whether the contents may be new, by these stamps and those before.
+    fn is_worth_reading(&mut self, stamps: Vec<Option<Stamp>>) -> bool {
+        let same = stamps == self.stamps;
+        let worth = !(same && self.settled);
+        self.settled = same;
+        self.stamps = stamps;
+        worth
+    }
+
     fn take(&mut self, digests: Digests) -> Changes {
         let changes = Changes {
             certificate: digests.cert != self.taken.cert || digests.key != self.taken.key,
@@ -148,5 +154,21 @@ impl Watch {
 impl fmt::Debug for Reloading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reloading").field("current", &self.current.load()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_once_more_after_they_seemed_to_have_settled() {
+        let taken =
+            Digests { cert: [0; 32], key: [0; 32], ca: [0; 32], crl: None, key_is_open: false };
+        let (old, new) = (vec![None], vec![Some(Stamp::default())]);
+        let mut watch = Watch { stamps: old.clone(), settled: false, taken, last: Look::Taken };
+        let seen = [&old, &old, &new, &new, &new, &old, &new, &new, &new];
+        let read = [true, false, true, true, false, true, true, true, false];
+        assert_eq!(seen.map(|stamps| watch.is_worth_reading(stamps.clone())), read);
     }
 }
