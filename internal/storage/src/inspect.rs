@@ -102,7 +102,10 @@ impl Inspector<'_> {
         let entries = self.disk.list(Path::new(""))?;
         let known =
             ["channels", "subscribers", "trash", LOCK_FILE, "audit", "control.sock", "lost+found"];
-        let ours = |name: &str| known.contains(&name) || name.starts_with("NODE.");
+        let notes = crate::notes::NOTE_DIRECTORIES;
+        let ours = |name: &str| {
+            known.contains(&name) || notes.contains(&name) || name.starts_with("NODE.")
+        };
         for entry in entries.iter().filter(|entry| !ours(&entry.name)) {
             self.find(Diagnosis::foreign(None, PathBuf::from(&entry.name)));
         }

@@ -26,6 +26,7 @@ mod lag;
 mod legacy;
 mod limits;
 mod manifest;
+mod notes;
 mod positions;
 mod reader;
 mod recovery;
@@ -50,6 +51,7 @@ pub use inspect::{
     Diagnosis, Inspected, Inspection, Problem, Progress, Severity, inspect, recorded_config,
 };
 pub use job::{Executor, Job};
+pub use notes::{NOTE_DIRECTORIES, Note, Noted};
 pub use positions::{Position, PositionFile};
 pub use reader::{Item, Reader};
 pub use report::Finding;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pubsub_disk::{Disk, EntryKind};
-use pubsub_types::{ChannelName, SubscriberId, Timestamp, file_name_for, name_from_file};
+use pubsub_types::{ChannelName, SubscriberId, Timestamp, name_from_file};
 
 use crate::twin::{self, Twin};
 
@@ -195,15 +195,8 @@ pub(crate) fn dir_of(channel: &ChannelName) -> PathBuf {
 }
 
 fn file_stem(id: &SubscriberId) -> String {
-    let mut name = file_name_for(id.as_str());
-    if name.len() > 200 {
-        // Beyond what a file system takes; the content's name is in the manifest of nobody, so the
-        // readable part is kept and the rest told apart by its hash.
-        let hash = xxhash_rust::xxh3::xxh3_128(id.as_str().as_bytes());
-        name.truncate(160);
-        name = format!("{name}~{hash:032x}");
-    }
-    name + SUFFIX
+    // Beyond what a file system takes, the readable part is kept and the rest told apart by its hash.
+    crate::store::short_name(id.as_str(), 200) + SUFFIX
 }
 
 fn make_dir(disk: &dyn Disk, channel: &ChannelName) -> io::Result<PathBuf> {

@@ -28,6 +28,7 @@ use crate::config::StoreOptions;
 use crate::error::{ChannelError, OpenError};
 use crate::job::{Executor, Job, Task};
 use crate::manifest::{self, Read};
+use crate::notes::{NOTE_DIRECTORIES, Notes};
 use crate::positions::{self, Position, PositionFile};
 use crate::recovery::{Place, recover};
 use crate::twin::Twin;
@@ -89,6 +90,7 @@ pub struct Store {
     node: Mutex<(Twin, NodeInfo)>,
     channels: Mutex<BTreeMap<ChannelName, Arc<Channel>>>,
     positions: Mutex<BTreeMap<(ChannelName, SubscriberId), Arc<PositionFile>>>,
+    pub(crate) notes: Notes,
     closed: AtomicBool,
     made: AtomicU64,
     ticked: Mutex<Ticked>,
@@ -163,6 +165,7 @@ impl Store {
             node: Mutex::new((twin, node)),
             channels: Mutex::default(),
             positions: Mutex::default(),
+            notes: Notes::default(),
             closed: AtomicBool::new(false),
             made: AtomicU64::new(0),
             ticked: Mutex::default(),
@@ -176,6 +179,10 @@ impl Store {
     #[must_use]
     pub fn node(&self) -> NodeInfo {
         self.node.lock().1
+    }
+
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     /// The configuration.
@@ -287,8 +294,9 @@ impl Store {
             let name = dir_name(&format!("{kind}-{name}"));
             Path::new(TRASH).join(format!("{:x}-{name}", now.as_nanos()))
         };
-        // Positions first: left behind, they would make subscribers of the next channel of this name
-        // skip its first messages.
+        // Positions and notes first: left behind, they would make subscribers of the next channel of this
+        // name, and links to it, skip its first messages.
+        self.remove_notes_of(name).map_err(io("remove the notes"))?;
         match self.disk.rename(&positions::dir_of(name), &aside("s")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => (),
             Err(error) => return Err(io("remove the subscribers")(error)),
@@ -490,6 +498,7 @@ impl Store {
         for file in files {
             result = file.write().and_then(|()| file.sync()).and(result);
         }
+        result = self.notes.sync().and(result);
         for channel in channels {
             result = channel.close().and(result);
         }
@@ -613,8 +622,13 @@ pub(crate) fn channel_dir(name: &ChannelName) -> PathBuf {
 
 /// The file name for `name`; hashed when it would be too long for a file system.
 pub(crate) fn dir_name(name: &str) -> String {
+    short_name(name, FILE_NAME_MAX_BYTES)
+}
+
+/// The file name for `name`; hashed when it would be longer than `limit` bytes, 193 or more.
+pub(crate) fn short_name(name: &str, limit: usize) -> String {
     let plain = file_name_for(name);
-    if plain.len() <= FILE_NAME_MAX_BYTES {
+    if plain.len() <= limit {
         return plain;
     }
     let hash = xxhash_rust::xxh3::xxh3_128(name.as_bytes());
@@ -653,6 +667,7 @@ fn refuse_foreign(disk: &dyn Disk) -> Result<(), OpenError> {
         name.starts_with("NODE.")
             || [CHANNELS, SUBSCRIBERS, TRASH, LOCK_FILE, "audit", "control.sock", "lost+found"]
                 .contains(&name)
+            || NOTE_DIRECTORIES.contains(&name)
     };
     match entries.iter().find(|entry| !ours(&entry.name)) {
         Some(entry) if !entries.iter().any(|entry| entry.name.starts_with("NODE.")) => {

@@ -47,16 +47,21 @@ impl Resting {
         name: &str,
         content: &[u8],
     ) -> io::Result<()> {
+        let mut twin = self.wake(disk, dir, name)?;
+        let result = twin.store(content);
+        *self = twin.rest();
+        result
+    }
+
+    /// Opens the copies again.
+    pub(crate) fn wake(self, disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<Twin> {
         let (files, made) = open_both(disk, dir, name)?;
         if made {
             // Somebody removed a copy since.
             disk.sync_dir(dir)?;
         }
-        let mut twin =
-            Twin { files, generation: self.generation, newest: self.newest, synced: self.synced };
-        let result = twin.store(content);
-        *self = twin.rest();
-        result
+        let Self { generation, newest, synced } = self;
+        Ok(Twin { files, generation, newest, synced })
     }
 }
 
@@ -85,8 +90,8 @@ impl Twin {
         Ok((twin, loaded))
     }
 
-    /// Closes the files, remembering which copy is which.
-    pub(crate) fn rest(self) -> Resting {
+    /// Which copy is which, to be remembered when the files are closed.
+    pub(crate) fn rest(&self) -> Resting {
         Resting { generation: self.generation, newest: self.newest, synced: self.synced }
     }
 
@@ -133,9 +138,12 @@ impl Twin {
         (self.files[self.newest].clone(), self.generation)
     }
 
-    /// Takes note that the newest file was synced after `generation` was written to it.
-    pub(crate) fn note_synced(&mut self, generation: u64) {
-        self.synced |= self.generation == generation;
+    /// Takes note that the newest file was synced after `generation` was written to it; whether that is
+    /// what was written last.
+    pub(crate) fn note_synced(&mut self, generation: u64) -> bool {
+        let last = self.generation == generation;
+        self.synced |= last;
+        last
     }
 
     fn sync_newest(&self) -> io::Result<()> {
