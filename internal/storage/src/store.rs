@@ -93,6 +93,8 @@ pub struct Store {
     pub(crate) notes: Notes,
     closed: AtomicBool,
     made: AtomicU64,
+    /// Channels made and removed since the opening.
+    channels_version: AtomicU64,
     ticked: Mutex<Ticked>,
     /// Released when the store is closed or dropped.
     lock: Mutex<Option<Box<dyn Lock>>>,
@@ -168,6 +170,7 @@ impl Store {
             notes: Notes::default(),
             closed: AtomicBool::new(false),
             made: AtomicU64::new(0),
+            channels_version: AtomicU64::new(0),
             ticked: Mutex::default(),
             lock: Mutex::new(Some(lock)),
         });
@@ -197,6 +200,12 @@ impl Store {
     /// The directory could not be read.
     pub fn channels(&self) -> io::Result<Vec<ChannelName>> {
         list_channels(&*self.disk)
+    }
+
+    /// Changes when a channel is made or removed. Costs nothing to ask.
+    #[must_use]
+    pub fn channels_version(&self) -> u64 {
+        self.channels_version.load(Ordering::Acquire)
     }
 
     /// The channels that are open, sorted by name.
@@ -244,15 +253,18 @@ impl Store {
         }
         let io = |what| move |source| ChannelError::Io { channel: name.clone(), what, source };
         let dir = channel_dir(name);
+        let mut made = false;
         match self.disk.list(&dir) {
             // An earlier attempt may have made it and failed to make it durable.
             Ok(entries) if entries.is_empty() => {
                 self.disk.sync_dir(Path::new(CHANNELS)).map_err(io("open the directory"))?;
+                made = true;
             }
             Ok(_) => (),
             Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
                 self.disk.create_dir(&dir).map_err(io("make the directory"))?;
                 self.disk.sync_dir(Path::new(CHANNELS)).map_err(io("make the directory"))?;
+                made = true;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(ChannelError::NotFound(name.clone()));
@@ -268,6 +280,9 @@ impl Store {
         let channel =
             Channel::new(name.clone(), dir, self.disk.clone(), self.executor.clone(), recovered);
         channels.insert(name.clone(), channel.clone());
+        if made {
+            self.channels_version.fetch_add(1, Ordering::Release);
+        }
         Ok(channel)
     }
 
@@ -289,6 +304,7 @@ impl Store {
         let io = |what| move |source| ChannelError::Io { channel: name.clone(), what, source };
         channel.close().map_err(io("close"))?;
         self.channels.lock().remove(name);
+        self.channels_version.fetch_add(1, Ordering::Release);
         self.positions.lock().retain(|(channel, _), _| channel != name);
         let aside = |kind: &str| {
             let name = dir_name(&format!("{kind}-{name}"));
