@@ -212,3 +212,80 @@ fn key_kind(parsed: &X509Certificate<'_>) -> String {
         other => printable(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair, SanType, SerialNumber, SignatureAlgorithm};
+
+    use super::*;
+
+    fn made(
+        algorithm: &'static SignatureAlgorithm,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Certificate {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        change(&mut params);
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        Certificate::read(params.self_signed(&key).unwrap().der()).unwrap()
+    }
+
+    fn of(change: impl FnOnce(&mut CertificateParams)) -> Certificate {
+        made(&rcgen::PKCS_ECDSA_P256_SHA256, change)
+    }
+
+    #[test]
+    fn two_common_names_are_no_name() {
+        let name = |text| {
+            move |params: &mut CertificateParams| {
+                params.distinguished_name.push(DnType::CommonName, text);
+            }
+        };
+        assert_eq!(of(name("a")).name(), Ok("a"));
+        let facts = of(|params| {
+            name("a")(params);
+            params.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 3]), "b");
+        });
+        assert_eq!(facts.common_names, ["a", "b"]);
+        assert_eq!(facts.name(), Err(NameError::Empty));
+    }
+
+    #[test]
+    fn address_is_no_name() {
+        let facts = of(|params| {
+            params.distinguished_name.push(DnType::CommonName, "a");
+            params.subject_alt_names = vec![
+                SanType::IpAddress([127, 0, 0, 1].into()),
+                SanType::IpAddress(std::net::Ipv6Addr::LOCALHOST.into()),
+            ];
+        });
+        assert_eq!(facts.ip_addresses.len(), 2);
+        assert_eq!(facts.name(), Err(NameError::Empty));
+    }
+
+    #[test]
+    fn serial_is_shown_without_the_zero_that_keeps_it_positive() {
+        let serial = |bytes: &[u8]| {
+            of(|params| params.serial_number = Some(SerialNumber::from_slice(bytes))).serial
+        };
+        assert_eq!(serial(&[0xfe, 0x01]), "fe01");
+        assert_eq!(serial(&[0x00, 0x12]), "12");
+        assert_eq!(serial(&[0x00]), "00");
+    }
+
+    #[test]
+    fn kinds_of_keys_are_named() {
+        let key = |algorithm| made(algorithm, |_| ()).key;
+        assert_eq!(key(&rcgen::PKCS_ED25519), "Ed25519");
+        assert_eq!(key(&rcgen::PKCS_ECDSA_P256_SHA256), "ECDSA P-256");
+        assert_eq!(key(&rcgen::PKCS_ECDSA_P384_SHA384), "ECDSA P-384");
+    }
+
+    #[test]
+    fn bytes_after_a_certificate_are_no_part_of_it() {
+        let key = KeyPair::generate().unwrap();
+        let mut der = CertificateParams::default().self_signed(&key).unwrap().der().to_vec();
+        der.push(0);
+        Certificate::read(&der.into()).unwrap_err();
+    }
+}

@@ -1,6 +1,6 @@
 //! Who gets in: whoever an authority of ours vouches for, by the name in the certificate.
 
-use pubsub_testkit::certs::{Authority, Spec, Usage};
+use pubsub_testkit::certs::{Authority, Issued, Spec, Usage};
 use pubsub_tls::Tls;
 
 use crate::meeting::{meet, meet_wanting, meet_with};
@@ -75,19 +75,23 @@ fn two_authorities_are_both_believed_while_one_takes_over() {
     let new = authority.issue(&Spec::new("hub")).unwrap();
     let gone = authority.issue(&Spec::new("gone")).unwrap();
     authority.revoke(&gone).unwrap();
+    let lost = world.issue(&Spec::new("lost"));
+    world.authority.revoke(&lost).unwrap();
 
     let both = world.path().join("both.crt");
     let lists = world.path().join("both.pem");
     join(&both, &[&new.ca, &old.ca]);
     join(&lists, &[&new.crl, &old.crl]);
-    let tls = |issued| {
+    let tls = |issued: &Issued| {
         let settings = settings(issued);
         Tls::load(&pubsub_tls::Settings { ca: both.clone(), crl: Some(lists.clone()), ..settings })
             .unwrap()
     };
     meet(&tls(&old), &tls(&new)).both();
-    let met = meet(&tls(&gone), &tls(&old));
-    assert_eq!(met.listener.unwrap_err().code(), "revoked");
+    for bad in [gone, lost] {
+        let met = meet(&tls(&bad), &tls(&old));
+        assert_eq!(met.listener.unwrap_err().code(), "revoked", "{bad:?}");
+    }
 }
 
 #[test]
