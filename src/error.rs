@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use pubsub_config::{ConfigErrors, LoadError, UnbuiltPart};
 use pubsub_messenger::EncodeError;
-use pubsub_node::StartError;
+use pubsub_node::{Claimed, StartError};
 use pubsub_node::subscription::SubscribeError as NodeError;
 use pubsub_storage::{AppendError, ChannelError, CommitError};
 use pubsub_types::{ChannelName, InvalidChannelName, InvalidSubscriberId, SubscriberId};
@@ -189,13 +189,17 @@ pub enum SubscribeError {
     /// The subscriber's id breaks a rule.
     #[error(transparent)]
     InvalidSubscriberId(#[from] InvalidSubscriberId),
-    /// It runs already.
-    #[error("subscriber {id} of channel {channel} runs already; stop it first, or use another id")]
+    /// Somebody reads as it already: this program, a client of its control socket, or a link.
+    #[error(
+        "subscriber {id} of channel {channel} is in use by {by}; stop that first, or use another id"
+    )]
     AlreadySubscribed {
         /// The channel.
         channel: ChannelName,
         /// The subscriber.
         id: SubscriberId,
+        /// Who has it.
+        by: String,
     },
     /// The channel has no such subscriber.
     #[error("channel {channel} has no subscriber {id}")]
@@ -237,7 +241,9 @@ impl SubscribeError {
     pub(crate) fn new(error: NodeError, channel: &ChannelName, id: &SubscriberId) -> Self {
         let (channel, id) = (channel.clone(), id.clone());
         match error {
-            NodeError::AlreadySubscribed { channel, id } => Self::AlreadySubscribed { channel, id },
+            NodeError::AlreadySubscribed(Claimed { channel, id, by }) => {
+                Self::AlreadySubscribed { channel, id, by: by.to_string() }
+            }
             NodeError::NotSubscribed { channel, id } => Self::NotSubscribed { channel, id },
             NodeError::Closed | NodeError::Channel(ChannelError::Closed) => Self::Closed,
             error => Self::Files { channel, id, source: Box::new(error) },

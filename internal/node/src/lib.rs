@@ -4,6 +4,7 @@
 //! here and nowhere below.
 
 mod append;
+mod claims;
 pub mod clock;
 pub mod control;
 mod host;
@@ -13,6 +14,7 @@ mod pool;
 pub mod subscription;
 
 pub use append::append;
+pub use claims::{Claim, Claimant, Claimed, Claims};
 pub use host::{ensure_directories, host_name};
 pub use node::{Node, StartError};
 pub use pool::Pool;

@@ -12,6 +12,7 @@ use pubsub_disk::FileDisk;
 use pubsub_storage::{Channel, ChannelError, OpenError, Store, StoreOptions};
 use pubsub_types::ChannelName;
 
+use crate::claims::Claims;
 use crate::clock;
 use crate::pool::Pool;
 
@@ -29,6 +30,7 @@ pub struct Node {
     name: String,
     data_dir: PathBuf,
     store: Arc<Store>,
+    claims: Arc<Claims>,
     pool: Arc<Pool>,
     ticker: Mutex<Option<Ticker>>,
 }
@@ -85,6 +87,7 @@ impl Node {
             name: name.to_owned(),
             data_dir: path,
             store,
+            claims: Arc::default(),
             pool,
             ticker: Mutex::new(Some(ticker)),
         }))
@@ -106,6 +109,12 @@ impl Node {
     #[must_use]
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// Who reads as which subscriber.
+    #[must_use]
+    pub fn claims(&self) -> &Arc<Claims> {
+        &self.claims
     }
 
     /// The channel of this name, made when there is none.

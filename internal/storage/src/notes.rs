@@ -73,7 +73,11 @@ impl Notes {
     /// Makes durable what was written.
     pub(crate) fn sync(&self) -> io::Result<()> {
         let notes: Vec<Arc<Note>> = self.0.lock().values().filter_map(Weak::upgrade).collect();
-        notes.iter().fold(Ok(()), |result, note| note.sync().and(result))
+        let mut result = Ok(());
+        for note in notes {
+            result = note.sync().and(result);
+        }
+        result
     }
 }
 

@@ -19,6 +19,7 @@ use super::protocol::{
 };
 use super::server::{Server, blocking};
 use super::socket;
+use crate::claims::Claimant;
 use crate::{Node, StartError};
 
 /// How to open a data directory.
@@ -205,7 +206,8 @@ impl Client {
                 },
                 Self::Local(local) => {
                     let ops = local.ops.clone();
-                    return Ok(blocking(move || ops.handle(request, &body)).await?);
+                    let handle = move || ops.handle(request, &body, &Claimant::embedded());
+                    return Ok(blocking(handle).await?);
                 }
             }
         }
@@ -251,8 +253,10 @@ impl Client {
             }
             Self::Local(local) => {
                 let ops = local.ops.clone();
-                let subscription =
-                    blocking(move || ops.subscribe(&channel, id.as_ref(), start)).await?;
+                let subscribe = move || {
+                    ops.subscribe(&channel, id.as_ref(), start, &Claimant::embedded())
+                };
+                let subscription = blocking(subscribe).await?;
                 let (after, made) = (subscription.after(), subscription.made());
                 Ok(Subscribed { source: From::Local(Box::new(subscription)), after, made })
             }

@@ -408,7 +408,7 @@ pub struct SubscriberRow {
     pub position: Option<u64>,
     /// Messages behind the position.
     pub pending: u64,
-    /// Whether it is connected through the control socket.
+    /// Whether somebody reads as it: a client of the control socket, a handler or a link.
     pub connected: bool,
 }
 

@@ -21,9 +21,13 @@ use super::ops::{self, Ops, Subscription};
 use super::protocol::{ErrorCode, Failure, PROTOCOL_VERSION, Request, Response};
 use super::socket;
 use crate::Node;
+use crate::claims::Claimant;
 
 /// Most clients connected at one time; the next ones are told so and turned away.
 pub const CLIENTS_MAX: usize = 256;
+
+/// Characters of what a client calls itself that are shown to others.
+const CLIENT_NAME_CHARS_MAX: usize = 64;
 
 /// How long clients are given to take their answers when the node stops.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
@@ -140,9 +144,12 @@ impl Accepting {
             };
             let (ops, stop, room) = (self.ops.clone(), self.stop.clone(), self.room.clone());
             let abort = self.abort.clone();
+            let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()?.try_into().ok());
             self.tasks.spawn(async move {
                 let (from, to) = stream.into_split();
-                let mut connection = Connection { ops, stop, from: FrameReader::new(from), to };
+                let from = FrameReader::new(from);
+                let client = Claimant::Client { name: "a client".to_owned(), pid };
+                let mut connection = Connection { ops, stop, client, from, to };
                 let Ok(_permit) = room.try_acquire() else {
                     let full = Failure::new(
                         ErrorCode::Busy,
@@ -167,6 +174,8 @@ impl Accepting {
 struct Connection {
     ops: Arc<Ops>,
     stop: CancellationToken,
+    /// Who is at the other end, as far as it is known.
+    client: Claimant,
     from: FrameReader<OwnedReadHalf>,
     to: OwnedWriteHalf,
 }
@@ -187,18 +196,17 @@ impl Connection {
                 () = self.stop.cancelled() => return self.turn_away().await,
             };
             let Some((request, body)) = next else { return Ok(()) };
+            let (ops, by) = (self.ops.clone(), self.client.clone());
             if let Request::Subscribe { channel, id, start } = request {
-                let ops = self.ops.clone();
-                let subscribed =
-                    blocking(move || ops.subscribe(&channel, id.as_ref(), start)).await;
-                match subscribed {
+                let subscribe = move || ops.subscribe(&channel, id.as_ref(), start, &by);
+                match blocking(subscribe).await {
                     Ok(subscription) => self.deliver(subscription).await?,
                     Err(failure) => self.answer(&Response::Failed(failure), &[]).await?,
                 }
                 continue;
             }
-            let ops = self.ops.clone();
-            let (response, body) = match blocking(move || ops.handle(request, &body)).await {
+            let handle = move || ops.handle(request, &body, &by);
+            let (response, body) = match blocking(handle).await {
                 Ok(answer) => answer,
                 Err(failure) => (Response::Failed(failure), Bytes::new()),
             };
@@ -236,6 +244,11 @@ impl Connection {
             let other = Failure::new(ErrorCode::Invalid, text, "use programs of the same version");
             self.answer(&Response::Failed(other), &[]).await?;
             return Ok(false);
+        }
+        if let Claimant::Client { name, .. } = &mut self.client {
+            // Others are shown it.
+            let printable = client.chars().filter(|letter| !letter.is_control());
+            *name = printable.take(CLIENT_NAME_CHARS_MAX).collect();
         }
         let hello = Response::Hello {
             version: PROTOCOL_VERSION,

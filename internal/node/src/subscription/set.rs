@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::figures::{Figures, SubscriptionStats};
 use super::sink::Sink;
 use super::task::Task;
+use crate::claims::{Claim, Claimant, Claimed};
 use crate::{Node, clock};
 
 /// What holds for all subscribers of a node.
@@ -66,14 +67,9 @@ impl Types {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {
-    /// It runs already.
-    #[error("subscriber {id} of channel {channel} runs already; stop it first, or use another id")]
-    AlreadySubscribed {
-        /// The channel.
-        channel: ChannelName,
-        /// The subscriber.
-        id: SubscriberId,
-    },
+    /// Somebody reads as it already.
+    #[error("{0}; stop that first, or use another id")]
+    AlreadySubscribed(#[from] Claimed),
     /// The channel has no such subscriber.
     #[error("channel {channel} has no subscriber {id}")]
     NotSubscribed {
@@ -210,6 +206,7 @@ impl Subscriptions {
 pub(super) struct Place {
     set: Arc<Subscriptions>,
     key: Key,
+    _claim: Claim,
 }
 
 impl Place {
@@ -223,13 +220,10 @@ impl Place {
         if active.closed {
             return Err(SubscribeError::Closed);
         }
-        if active.tasks.contains_key(&key) {
-            let (channel, id) = key;
-            return Err(SubscribeError::AlreadySubscribed { channel, id });
-        }
+        let claim = set.node.claims().take(channel, id, Claimant::embedded())?;
         active.tasks.insert(key.clone(), None);
         drop(active);
-        Ok(Self { set: set.clone(), key })
+        Ok(Self { set: set.clone(), key, _claim: claim })
     }
 
     pub(super) fn node(&self) -> &Arc<Node> {

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pubsub_envelope::NewRecord;
+use pubsub_messenger::SubscribeOptions;
 use pubsub_node::Node;
 use pubsub_node::control::{
-    CLIENTS_MAX, Client, ErrorCode, HEAD_BYTES_MAX, OpenMode, Request, Response, Server, StartFrom,
+    CLIENTS_MAX, Client, ErrorCode, HEAD_BYTES_MAX, OpenMode, Request, Response, SeekTo, Server,
+    StartFrom,
 };
+use pubsub_node::subscription::{SubscriptionSettings, Subscriptions, Types};
 use pubsub_storage::StoreOptions;
-use pubsub_types::ChannelName;
+use pubsub_types::{ChannelName, SubscriberId};
 use tokio::runtime::{Builder, Runtime};
 
 struct World {
@@ -205,6 +208,53 @@ fn a_client_goes_on_with_the_node_after_the_one_that_stopped() {
     assert!(!client.is_remote());
     assert!(dir.path().join("channels/orders").is_dir());
     runtime.block_on(client.close()).unwrap();
+}
+
+#[test]
+fn a_subscriber_is_a_handler_or_a_client_and_the_second_is_told_who_has_it() {
+    let world = World::new();
+    let me = SubscriberId::new("me").unwrap();
+    let subscriptions = Subscriptions::new(
+        world.node.clone(),
+        Arc::<Types>::default(),
+        SubscriptionSettings::default(),
+    );
+    let prepare = || subscriptions.prepare(&orders(), &me, SubscribeOptions::stream());
+    let mut client = world.client();
+    assert!(client.is_remote());
+    let process = format!("process {}", std::process::id());
+
+    let handler = prepare().unwrap();
+    world.runtime.block_on(async {
+        let subscribed = client.subscribe(orders(), Some(me.clone()), StartFrom::New).await;
+        let refused = subscribed.unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::Conflict));
+        assert!(refused.to_string().contains(&process), "{refused}");
+        let seek = Request::SubscriberSeek {
+            channel: orders(),
+            id: me.clone(),
+            to: SeekTo::Start,
+            dry_run: false,
+        };
+        let refused = client.request(seek, bytes::Bytes::new()).await.unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::Conflict), "{refused}");
+        let list = Request::SubscriberInfo { channel: orders(), id: me.clone() };
+        let (answer, _) = client.request(list, bytes::Bytes::new()).await.unwrap();
+        assert!(matches!(answer, Response::Subscriber(info) if info.row.connected));
+        let remove = Request::ChannelRemove { channel: orders(), dry_run: false };
+        let refused = client.request(remove, bytes::Bytes::new()).await.unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::Conflict), "{refused}");
+    });
+
+    drop(handler);
+    world.runtime.block_on(async {
+        let subscribed = client.subscribe(orders(), Some(me.clone()), StartFrom::New).await;
+        let refused = prepare().unwrap_err().to_string();
+        assert!(refused.contains(concat!("pubsub ", env!("CARGO_PKG_VERSION"))), "{refused}");
+        assert!(refused.contains(&process), "{refused}");
+        subscribed.unwrap().stop().await.unwrap();
+    });
+    drop(prepare().unwrap());
 }
 
 fn resident_bytes() -> u64 {

@@ -150,13 +150,9 @@ impl Ops {
     ) -> Result<Response, Failure> {
         let channel = self.channel(name)?;
         let messages = channel.stats().messages;
-        let connected = self.claimed.lock().iter().any(|(channel, _)| channel == name);
-        if connected {
-            return Err(Failure::new(
-                ErrorCode::Conflict,
-                format!("channel {name} has a connected subscriber"),
-                "stop it first",
-            ));
+        if let Some(claimed) = self.node.claims().any_of(name) {
+            let advice = "stop that first";
+            return Err(Failure::new(ErrorCode::Conflict, claimed.to_string(), advice));
         }
         if dry_run {
             let what = format!("would remove channel {name} with {messages} messages");

@@ -6,18 +6,17 @@ mod publish;
 mod subscribers;
 mod subscription;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use pubsub_storage::{
     AppendError, Channel, ChannelError, CommitError, PositionFile, PublishError, ReadError, Start,
 };
 use pubsub_types::{ChannelName, SubscriberId};
 
 use super::protocol::{ErrorCode, Failure, NodeReport, Request, Response};
+use crate::claims::{Claim, Claimant, Claimed};
 use crate::{Node, clock};
 
 pub use subscription::{READ_AHEAD_BYTES, Subscription};
@@ -27,22 +26,13 @@ pub(super) use subscription::{from_frame, to_frame};
 #[derive(Debug)]
 pub struct Ops {
     node: Arc<Node>,
-    /// Subscribers that somebody reads as, each by one client at a time.
-    claimed: Mutex<BTreeSet<(ChannelName, SubscriberId)>>,
-}
-
-/// The right to read as one subscriber; given back when dropped.
-#[derive(Debug)]
-struct Claim {
-    ops: Arc<Ops>,
-    key: (ChannelName, SubscriberId),
 }
 
 impl Ops {
     /// Does requests on `node`.
     #[must_use]
     pub fn new(node: Arc<Node>) -> Arc<Self> {
-        Arc::new(Self { node, claimed: Mutex::default() })
+        Arc::new(Self { node })
     }
 
     /// The node.
@@ -51,7 +41,7 @@ impl Ops {
         &self.node
     }
 
-    /// Does a request that is answered once. Blocks on the disk.
+    /// Does a request of `client` that is answered once. Blocks on the disk.
     ///
     /// # Errors
     /// The failure to answer with.
@@ -59,6 +49,7 @@ impl Ops {
         self: &Arc<Self>,
         request: Request,
         body: &Bytes,
+        client: &Claimant,
     ) -> Result<(Response, Bytes), Failure> {
         let response = match request {
             Request::Publish { channel, messages } => self.publish(&channel, &messages, body)?,
@@ -74,10 +65,10 @@ impl Ops {
             Request::SubscriberList { channel } => self.subscriber_list(channel.as_ref())?,
             Request::SubscriberInfo { channel, id } => self.subscriber_info(&channel, &id)?,
             Request::SubscriberSeek { channel, id, to, dry_run } => {
-                self.subscriber_seek(&channel, &id, to, dry_run)?
+                self.subscriber_seek(&channel, &id, to, dry_run, client)?
             }
             Request::SubscriberRemove { channel, id, dry_run } => {
-                self.subscriber_remove(&channel, &id, dry_run)?
+                self.subscriber_remove(&channel, &id, dry_run, client)?
             }
             Request::DlqList { channel, limit, after } => self.dlq_list(&channel, limit, after)?,
             Request::DlqShow { channel, seq } => return self.dlq_show(&channel, seq),
@@ -149,48 +140,29 @@ impl Ops {
         Failure::new(ErrorCode::NotFound, error.to_string(), advice)
     }
 
-    fn claim(self: &Arc<Self>, channel: &ChannelName, id: &SubscriberId) -> Result<Claim, Failure> {
-        let key = (channel.clone(), id.clone());
-        if !self.claimed.lock().insert(key.clone()) {
-            return Err(Failure::new(
-                ErrorCode::Conflict,
-                format!("subscriber {id} of channel {channel} is connected already"),
-                "stop the other one, or use another --id",
-            ));
-        }
-        Ok(Claim { ops: self.clone(), key })
+    fn claim(
+        &self,
+        channel: &ChannelName,
+        id: &SubscriberId,
+        client: &Claimant,
+    ) -> Result<Claim, Failure> {
+        Ok(self.node.claims().take(channel, id, client.clone())?)
     }
 
-    /// The position of a subscriber whose claim is held, unless a program that embeds the node reads
-    /// as that subscriber.
+    /// The position of a subscriber whose claim is held.
     fn position(
         &self,
         channel: &Arc<Channel>,
         id: &SubscriberId,
         start: Start,
     ) -> Result<Arc<PositionFile>, Failure> {
-        /// The store's own, and the one just given out.
-        const NOBODY_ELSE: usize = 2;
-        let file = self.node.store().subscriber(channel, id, start)?;
-        if Arc::strong_count(&file) > NOBODY_ELSE {
-            let name = channel.name();
-            return Err(Failure::new(
-                ErrorCode::Conflict,
-                format!("subscriber {id} of channel {name} runs in process {}", std::process::id()),
-                "stop it there, or use another --id",
-            ));
-        }
-        Ok(file)
-    }
-
-    fn is_claimed(&self, channel: &ChannelName, id: &SubscriberId) -> bool {
-        self.claimed.lock().contains(&(channel.clone(), id.clone()))
+        Ok(self.node.store().subscriber(channel, id, start)?)
     }
 }
 
-impl Drop for Claim {
-    fn drop(&mut self) {
-        self.ops.claimed.lock().remove(&self.key);
+impl From<Claimed> for Failure {
+    fn from(error: Claimed) -> Self {
+        Self::new(ErrorCode::Conflict, error.to_string(), "stop that first, or use another --id")
     }
 }
 

@@ -6,7 +6,7 @@ use pubsub_storage::{Channel, Item, Position, Start};
 use pubsub_types::{ChannelName, SubscriberId};
 
 use super::super::protocol::{ErrorCode, Failure, Response, SeekTo, SubscriberInfo, SubscriberRow};
-use super::{Ops, failed, nearest};
+use super::{Claimant, Ops, failed, nearest};
 
 impl Ops {
     pub(super) fn subscriber_list(
@@ -47,7 +47,7 @@ impl Ops {
             Some(Position::LegacyByte(_) | Position::Damaged) | None => None,
         };
         let from = position.unwrap_or(0).max(channel.first_seq().saturating_sub(1));
-        let connected = self.is_claimed(name, &id);
+        let connected = self.node.claims().holder(name, &id).is_some();
         let pending = last.saturating_sub(from);
         Ok(SubscriberRow { channel: name.clone(), id, position, pending, connected })
     }
@@ -88,10 +88,11 @@ impl Ops {
         id: &SubscriberId,
         to: SeekTo,
         dry_run: bool,
+        client: &Claimant,
     ) -> Result<Response, Failure> {
         let channel = self.channel(name)?;
         self.known(name, id)?;
-        let _claim = self.claim(name, id)?;
+        let _claim = self.claim(name, id, client)?;
         let last = channel.last_seq();
         let seq = match to {
             SeekTo::Start => channel.first_seq().saturating_sub(1),
@@ -123,10 +124,11 @@ impl Ops {
         name: &ChannelName,
         id: &SubscriberId,
         dry_run: bool,
+        client: &Claimant,
     ) -> Result<Response, Failure> {
         let channel = self.channel(name)?;
         self.known(name, id)?;
-        let _claim = self.claim(name, id)?;
+        let _claim = self.claim(name, id, client)?;
         let whom = format!("subscriber {id} of channel {name}");
         if dry_run {
             return Ok(Response::Done { what: format!("would forget {whom}") });

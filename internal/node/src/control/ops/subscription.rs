@@ -12,7 +12,7 @@ use pubsub_types::{ChannelName, SubscriberId};
 use tokio::task::JoinHandle;
 
 use super::super::protocol::{Failure, MessageHead, StartFrom};
-use super::{Claim, ErrorCode, Ops, failed};
+use super::{Claim, Claimant, ErrorCode, Ops, failed};
 
 /// Bytes read ahead of a client; the last message may exceed them.
 pub const READ_AHEAD_BYTES: usize = 256 << 10;
@@ -40,7 +40,7 @@ pub struct Subscription {
 }
 
 impl Ops {
-    /// Starts reading `channel`, which is made when there is none. Blocks on the disk.
+    /// Starts reading `channel` for `client`; it is made when there is none. Blocks on the disk.
     ///
     /// # Errors
     /// The failure to answer with.
@@ -49,8 +49,9 @@ impl Ops {
         name: &ChannelName,
         id: Option<&SubscriberId>,
         start: StartFrom,
+        client: &Claimant,
     ) -> Result<Subscription, Failure> {
-        let claim = id.map(|id| self.claim(name, id)).transpose()?;
+        let claim = id.map(|id| self.claim(name, id, client)).transpose()?;
         let (channel, made) = self.open_or_create(name)?;
         let position = match id {
             Some(id) => Some(self.position(&channel, id, start.into())?),
