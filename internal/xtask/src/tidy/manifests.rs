@@ -20,7 +20,7 @@ struct Package {
 }
 
 /// The arrows. A package that is new gets its line here, and a thought.
-const PACKAGES: [Package; 16] = [
+const PACKAGES: [Package; 17] = [
     Package { name: "pubsub-types", knows: &[] },
     Package { name: "pubsub-envelope", knows: &["pubsub-types"] },
     Package { name: "pubsub-disk", knows: &[] },
@@ -28,6 +28,7 @@ const PACKAGES: [Package; 16] = [
     Package { name: "pubsub-config", knows: &["pubsub-types"] },
     Package { name: "pubsub-messenger", knows: &["pubsub-envelope", "pubsub-types"] },
     Package { name: "pubsub-federation", knows: &["pubsub-envelope", "pubsub-types"] },
+    Package { name: "pubsub-nats", knows: &["pubsub-types"] },
     Package { name: "pubsub-tls", knows: &[] },
     Package { name: "pubsub-audit", knows: &["pubsub-disk", "pubsub-types"] },
     Package { name: "pubsub-keys", knows: &["pubsub-tls"] },
@@ -91,8 +92,14 @@ const PACKAGES: [Package; 16] = [
 const FOR_TESTS: [&str; 2] = ["pubsub-sim", "pubsub-testkit"];
 
 /// Packages whose code decides: no runtime, no sockets, no randomness of the system's.
-pub(super) const MACHINES: [&str; 5] =
-    ["pubsub-types", "pubsub-envelope", "pubsub-messenger", "pubsub-config", "pubsub-storage"];
+pub(super) const MACHINES: [&str; 6] = [
+    "pubsub-types",
+    "pubsub-envelope",
+    "pubsub-messenger",
+    "pubsub-config",
+    "pubsub-storage",
+    "pubsub-nats",
+];
 
 /// What would bring them a clock, a socket or a thread.
 const NOT_FOR_MACHINES: [&str; 8] =
