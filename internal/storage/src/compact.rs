@@ -106,11 +106,12 @@ impl Channel {
             let mut contents = self.contents.write();
             let now = contents.deleted.get(&old.first_seq).cloned().unwrap_or_default();
             walked.index.delete_slots(&now);
-            let live = old.messages.saturating_sub(now.count());
+            let live = sealed.live();
             contents.bytes =
                 (contents.bytes + info.bytes_of(live)).saturating_sub(old.bytes_of(live));
             let fresh = Sealed::with(info, file, walked.index);
             fresh.set_next_expiry(sealed.next_expiry());
+            fresh.count_deleted(fresh.live().saturating_sub(live));
             contents.replace_sealed(sealed, fresh);
         }
         count(&self.counters.compacted);

@@ -43,6 +43,9 @@ pub(crate) struct Active {
     pub(crate) controls: u64,
     /// Bytes of it are damaged.
     pub(crate) damaged: bool,
+    /// What was deleted of it, counted from its first sequence, whether or not it can be read: the
+    /// index knows of no others. Empty as long as everything can.
+    pub(crate) deleted_unread: SlotSet,
     /// What is known to be synced.
     pub(crate) durable: Mark,
 }
@@ -76,7 +79,7 @@ pub(crate) struct Contents {
     /// those deleted in a sealed one.
     pub(crate) bytes: u64,
     pub(crate) tail: Tail,
-    /// Counts changes of what is deleted.
+    /// Counts changes of what is deleted, and of where what is not deleted stands.
     pub(crate) deletes_version: u64,
     /// Files deleted by a recorded command that are still to be removed.
     pub(crate) doomed: Vec<Arc<Sealed>>,
@@ -110,10 +113,10 @@ impl Contents {
         Snapshot { log_id: self.log_id, sealed: self.sealed.clone(), deleted: self.deleted.clone() }
     }
 
-    /// Takes in a segment that was active until now.
-    pub(crate) fn push_sealed(&mut self, sealed: Arc<Sealed>) {
-        if let Some(set) = sealed.deleted_at_seal() {
-            Arc::make_mut(&mut self.deleted).insert(sealed.info.first_seq, set);
+    /// Takes in a segment that was active until now, and what was deleted of it.
+    pub(crate) fn push_sealed(&mut self, sealed: Arc<Sealed>, deleted: SlotSet) {
+        if !deleted.is_empty() {
+            Arc::make_mut(&mut self.deleted).insert(sealed.info.first_seq, Arc::new(deleted));
         }
         Arc::make_mut(&mut self.sealed).push(sealed);
     }
@@ -155,8 +158,9 @@ impl Contents {
             return true;
         }
         let first = self.segment_first_seq(seq);
-        self.deleted_in(first)
-            .is_some_and(|set| slot(first, seq).is_some_and(|at| set.contains(at)))
+        let Some(at) = slot(first, seq) else { return false };
+        self.deleted_in(first).is_some_and(|set| set.contains(at))
+            || (first == self.active.info.first_seq && self.active.deleted_unread.contains(at))
     }
 
     fn segment_first_seq(&self, seq: u64) -> u64 {
@@ -172,7 +176,7 @@ impl Contents {
         let holds =
             |sealed: &&Arc<Sealed>| sealed.info.first_seq == first && sealed.info.next_seq > first;
         let Some(sealed) = self.sealed.iter().find(holds) else { return };
-        let dead = sealed.info.messages.min(set.count());
+        let dead = sealed.count_deleted(set.count());
         self.messages = self.messages.saturating_sub(dead);
         let there = dead.saturating_sub(sealed.info.removed);
         self.bytes = self.bytes.saturating_sub(sealed.info.bytes_of(there));
@@ -250,9 +254,10 @@ impl Contents {
         for sealed in gone {
             let first = sealed.info.first_seq;
             let holds = sealed.info.next_seq > first;
-            let deleted =
-                if holds { Arc::make_mut(&mut self.deleted).remove(&first) } else { None };
-            let live = live_messages(&sealed.info, deleted.as_deref());
+            if holds {
+                Arc::make_mut(&mut self.deleted).remove(&first);
+            }
+            let live = sealed.live();
             self.messages = self.messages.saturating_sub(live);
             self.bytes = self.bytes.saturating_sub(sealed.info.bytes_of(live));
             self.doomed.push(sealed);
@@ -290,29 +295,41 @@ impl Contents {
         // Between segments nothing was ever stored.
         let (start, end) = (slot(first, first.max(*seqs.start())), slot(first, *seqs.end()));
         let (Some(start), Some(end)) = (start, end) else { return 0 };
-        if let SegmentView::Sealed(sealed) = self.segment_at(*seqs.end()) {
-            sealed.note_deleted(start..=end);
-        }
-        let live = match self.segment_at(*seqs.end()) {
-            SegmentView::Sealed(sealed) => live_messages(&sealed.info, self.deleted_in(first)),
-            SegmentView::Active(_) => 0,
-        };
+        let SegmentView::Sealed(sealed) = self.segment_at(*seqs.end()) else { return 0 };
+        let sealed = sealed.clone();
+        sealed.note_deleted(start..=end);
         let deleted = Arc::make_mut(&mut self.deleted);
         // Some of these may have been lost before.
-        Arc::make_mut(deleted.entry(first).or_default()).insert_range(start..=end).min(live)
+        let news = Arc::make_mut(deleted.entry(first).or_default()).insert_range(start..=end);
+        sealed.count_deleted(news)
     }
 
     fn delete_active(&mut self, seqs: RangeInclusive<u64>) -> u64 {
         let first = self.active.info.first_seq;
         let (start, end) = (slot(first, first.max(*seqs.start())), slot(first, *seqs.end()));
         let (Some(start), Some(end)) = (start, end) else { return 0 };
+        let active = &mut self.active;
+        if active.index.totals().messages < self.next_seq - first {
+            active.deleted_unread.insert_range(start..=end);
+        }
         let mut slots = SlotSet::new();
         slots.insert_range(start..=end);
-        self.active.index.delete_slots(&slots)
+        active.index.delete_slots(&slots)
     }
 
     pub(crate) fn active_average(&self) -> u64 {
         self.active.index.totals().bytes / self.active.messages.max(1)
+    }
+}
+
+impl Active {
+    /// What was deleted of it, counted from its first sequence.
+    pub(crate) fn deleted(&self) -> SlotSet {
+        let mut deleted = self.index.deletes().clone();
+        for slots in self.deleted_unread.ranges() {
+            deleted.insert_range(slots);
+        }
+        deleted
     }
 }
 
@@ -324,12 +341,6 @@ pub(crate) fn seq(number: u64) -> Seq {
 /// Position of `seq` among the sequences of a segment that starts at `first`.
 pub(crate) fn slot(first: u64, seq: u64) -> Option<u32> {
     u32::try_from(seq.checked_sub(first)?).ok()
-}
-
-/// Messages of a segment that can be read and are not deleted.
-pub(crate) fn live_messages(info: &SegmentInfo, deleted: Option<&SlotSet>) -> u64 {
-    let dead = deleted.map_or(0, SlotSet::count);
-    info.messages.saturating_sub(dead)
 }
 
 impl SegmentInfo {

@@ -1,6 +1,7 @@
 //! What was deleted, written down at each checkpoint, so that opening a channel reads it from one
 //! small file instead of from every segment.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -83,22 +84,29 @@ pub(crate) fn load(
 ) -> io::Result<Checkpointed> {
     let loaded = twin::load(place.disk, place.dir, NAME)?;
     let mut known = Checkpointed::default();
+    let mut sets = BTreeMap::new();
     match loaded.content.as_deref().map(decode) {
-        Some(Some((checkpoint, sets))) => {
+        Some(Some((checkpoint, deleted))) => {
             known = Checkpointed { index: checkpoint.index, first_seq: checkpoint.first_seq };
-            for (first, set) in sets {
-                contents.install_deleted(first, set);
-            }
+            sets.extend(deleted);
         }
         Some(None) => findings.push(Finding::DeletesRebuilt),
         None if loaded.damaged > 0 => findings.push(Finding::DeletesRebuilt),
         None => (),
     }
-    if known.index == 0 {
-        install_holes(place, contents)?;
+    add_holes(place, contents, &mut sets, findings)?;
+    for (first, set) in sets {
+        contents.install_deleted(first, set);
     }
     replay_sealed(place, contents, known.index)?;
     Ok(known)
+}
+
+/// What was written down as deleted, by first sequence of the segment; nothing when it is damaged.
+pub(crate) fn recorded(disk: &dyn Disk, dir: &Path) -> io::Result<BTreeMap<u64, SlotSet>> {
+    let loaded = twin::load(disk, dir, NAME)?;
+    let known = loaded.content.as_deref().and_then(decode);
+    Ok(known.map(|(_, sets)| sets.into_iter().collect()).unwrap_or_default())
 }
 
 fn decode(bytes: &[u8]) -> Option<(Checkpoint, Vec<(u64, SlotSet)>)> {
@@ -111,19 +119,30 @@ fn decode(bytes: &[u8]) -> Option<(Checkpoint, Vec<(u64, SlotSet)>)> {
     Some((checkpoint, sets))
 }
 
-/// Works out what compactions left out, from what they left.
-fn install_holes(place: Place<'_>, contents: &mut Contents) -> io::Result<()> {
-    let compacted: Vec<_> =
-        contents.sealed.iter().filter(|sealed| sealed.info.removed > 0).cloned().collect();
-    for sealed in compacted {
+/// Works out what compactions left out, where `sets` do not know it: what was written down may be
+/// damaged, or the older of two because the newer is.
+fn add_holes(
+    place: Place<'_>,
+    contents: &Contents,
+    sets: &mut BTreeMap<u64, SlotSet>,
+    findings: &mut Vec<Finding>,
+) -> io::Result<()> {
+    for sealed in contents.sealed.iter().filter(|sealed| sealed.info.removed > 0) {
         let info = &sealed.info;
-        let index = match sealed.walk(place, contents.log_id) {
+        if sets.get(&info.first_seq).is_some_and(|set| set.count() >= info.removed) {
+            continue;
+        }
+        let (index, damage) = match sealed.walk(place, contents.log_id) {
             Ok(index) => index,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        let holes = compact::holes(&index, info.first_seq, info.next_seq);
-        contents.install_deleted(info.first_seq, holes);
+        sealed.close();
+        findings.extend(damage);
+        let set = sets.entry(info.first_seq).or_default();
+        for slots in compact::holes(&index, info.first_seq, info.next_seq).ranges() {
+            set.insert_range(slots);
+        }
     }
     Ok(())
 }

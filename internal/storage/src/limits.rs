@@ -14,7 +14,7 @@ use pubsub_envelope::{Entry, Kind, NewRecord};
 use pubsub_types::{Seq, Timestamp};
 
 use crate::channel::{Channel, Pending, count};
-use crate::contents::{Contents, live_messages};
+use crate::contents::Contents;
 use crate::deletes;
 use crate::error::ReadError;
 use crate::sealed::Sealed;
@@ -295,7 +295,7 @@ impl Contents {
     fn after_oldest(&self, mut count: u64) -> u64 {
         for sealed in self.sealed.iter() {
             let deleted = self.deleted_in(sealed.info.first_seq);
-            let live = live_messages(&sealed.info, deleted);
+            let live = sealed.live();
             if count > live {
                 count -= live;
                 continue;
@@ -318,7 +318,7 @@ impl Contents {
     fn after_oldest_bytes(&self, mut bytes: u64) -> u64 {
         let mut count = 0;
         for sealed in self.sealed.iter() {
-            let live = live_messages(&sealed.info, self.deleted_in(sealed.info.first_seq));
+            let live = sealed.live();
             let size = sealed.info.bytes_of(live);
             if bytes > size {
                 bytes -= size;

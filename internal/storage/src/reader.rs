@@ -17,7 +17,7 @@ use crate::channel::{Channel, count};
 use crate::contents::{Contents, SegmentView, slot};
 use crate::error::ReadError;
 use crate::index::SlotSet;
-use crate::manifest::Written;
+use crate::manifest::{SegmentInfo, Written};
 use crate::report::Finding;
 use crate::scan::{Encoding, Found, SEQUENTIAL_BLOCK_BYTES, Scan};
 
@@ -60,9 +60,12 @@ struct Cursor {
     /// next block.
     next_seq: Option<u64>,
     source: Source,
-    /// Bytes that are no record were passed since the last record.
-    damaged: bool,
+    /// Sequence that follows what the walk came by, or that it began with; `None` behind damage, which
+    /// says itself why something is missing.
+    expected: Option<u64>,
     deleted: SlotSet,
+    /// State of the channel's deletes and files that `deleted` and `source` were taken from.
+    version: u64,
 }
 
 #[derive(Debug)]
@@ -160,7 +163,8 @@ impl Reader {
     /// Deleted messages are passed silently, damaged ones are told of and passed.
     ///
     /// # Errors
-    /// A file could not be read. The reader stands where it stood, and may be asked again.
+    /// A file could not be read, and nothing before that place was. The reader stands there, and may be
+    /// asked again.
     pub fn read(&mut self, max_records: usize, max_bytes: usize) -> Result<Vec<Item>, ReadError> {
         self.read_blocks(max_records, max_bytes, SEQUENTIAL_BLOCK_BYTES)
     }
@@ -189,8 +193,12 @@ impl Reader {
             self.cursor = None;
         }
         while self.after < last && items.len() < max_records && bytes < max_bytes {
-            if self.cursor.is_none() && !self.position_cursor(block_bytes, &mut items)? {
-                break;
+            if self.cursor.is_none() {
+                match self.position_cursor(block_bytes, &mut items) {
+                    Ok(true) => (),
+                    Ok(false) => break,
+                    Err(error) => return some_or(items, error),
+                }
             }
             let Some(cursor) = &mut self.cursor else { continue };
             let found = match cursor.next() {
@@ -199,27 +207,40 @@ impl Reader {
                 Err(source) => {
                     let (channel, file) = (self.channel.name.clone(), cursor.file.clone());
                     self.cursor = None;
-                    return Err(ReadError::Io { channel, file, source });
+                    return some_or(items, ReadError::Io { channel, file, source });
                 }
             };
             match found {
                 None => self.leave_segment(&mut items),
                 Some(Found::Batch(_)) => (),
                 Some(Found::Damaged { at, len }) => {
-                    cursor.damaged = true;
-                    let file = cursor.file.clone();
-                    self.channel.report(Finding::Damaged { file, at, bytes: len });
+                    let (file, version) = (cursor.file.clone(), cursor.version);
+                    cursor.expected = None;
+                    if self.is_current(version) {
+                        self.channel.report(Finding::Damaged { file, at, bytes: len });
+                    } else {
+                        self.cursor = None;
+                    }
                 }
                 Some(Found::Record { record, .. }) => {
-                    if record.kind != Kind::Message || record.seq <= self.after {
+                    if record.kind != Kind::Message {
+                        continue;
+                    }
+                    if record.seq <= self.after {
+                        let expected = cursor.expected.unwrap_or(0).max(record.seq + 1);
+                        cursor.expected = Some(expected);
                         continue;
                     }
                     if record.seq > last {
+                        // It came while we read, and is for the next time.
+                        self.cursor = None;
                         break;
                     }
-                    self.pass_gap(record.seq, &mut items);
+                    if record.seq > self.after + 1 && !self.pass_gap(record.seq, &mut items) {
+                        continue;
+                    }
                     let Some(cursor) = &mut self.cursor else { continue };
-                    cursor.damaged = false;
+                    cursor.expected = Some(record.seq + 1);
                     let at = slot(cursor.first_seq, record.seq);
                     self.after = record.seq;
                     if at.is_none_or(|at| !cursor.deleted.contains(at)) {
@@ -252,7 +273,7 @@ impl Reader {
                 let sealed = sealed.clone();
                 let deleted =
                     contents.deleted_in(sealed.info.first_seq).cloned().unwrap_or_default();
-                let log_id = contents.log_id;
+                let (log_id, version) = (contents.log_id, contents.deletes_version);
                 drop(contents);
                 let io = |source| ReadError::Io {
                     channel: self.channel.name.clone(),
@@ -262,7 +283,11 @@ impl Reader {
                 let file = match sealed.file(self.channel.place()) {
                     Ok(file) => file,
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        self.pass_missing(sealed.info.first_seq, sealed.info.next_seq, items);
+                        let SegmentInfo { first_seq, next_seq, file, .. } = &sealed.info;
+                        if self.pass(version, *next_seq, *first_seq, &deleted, items) {
+                            let (file, first, last) = (file.clone(), *first_seq, next_seq - 1);
+                            self.channel.report(Finding::MissingSegment { file, first, last });
+                        }
                         return Ok(true);
                     }
                     Err(error) => return Err(io(error)),
@@ -274,16 +299,15 @@ impl Reader {
                     Some(location) => (location.offset, encoding.starting_at(location.seq.get())),
                     None => (info.written.header_bytes(), encoding),
                 };
-                // The walk starts behind what is missing, and does not come upon the damage.
-                let damaged = start.is_some_and(|location| location.seq.get() > wanted);
                 Cursor {
                     file: info.file.clone(),
                     written: info.written,
                     first_seq: info.first_seq,
                     next_seq: Some(info.next_seq),
                     source: Source::File(Scan::new(file, encoding, at, info.bytes, block_bytes)),
-                    damaged,
+                    expected: Some(start.map_or(info.first_seq, |location| location.seq.get())),
                     deleted,
+                    version,
                 }
             }
         };
@@ -293,45 +317,77 @@ impl Reader {
 
     /// At the end of what the cursor can see.
     fn leave_segment(&mut self, items: &mut Vec<Item>) {
-        let Some(cursor) = self.cursor.take() else { return };
-        if let Some(next_seq) = cursor.next_seq {
-            // Whatever of it did not come by is not there, unless deleted.
-            self.cursor = Some(Cursor { damaged: true, ..cursor });
+        // Whatever of it did not come by is not there, unless deleted.
+        if let Some(next_seq) = self.cursor.as_ref().and_then(|cursor| cursor.next_seq) {
             self.pass_gap(next_seq, items);
-            self.cursor = None;
-            self.after = self.after.max(next_seq - 1);
         }
+        self.cursor = None;
     }
 
-    /// Goes up to `next`, telling of what is missing before it when damage is the reason.
-    fn pass_gap(&mut self, next: u64, items: &mut Vec<Item>) {
+    /// Goes up to `next`, telling of what is missing before it; false, and without a cursor, when that
+    /// must be looked for again.
+    fn pass_gap(&mut self, next: u64, items: &mut Vec<Item>) -> bool {
+        let Some(cursor) = self.cursor.take() else { return false };
+        let passed = self.pass(cursor.version, next, cursor.first_seq, &cursor.deleted, items);
+        if passed {
+            // What a walk begins behind, another one comes by.
+            if let Some(expected) = cursor.expected {
+                let (segment, deleted) = (cursor.first_seq, &cursor.deleted);
+                push_gaps(expected..next, segment, deleted, |first, last| {
+                    self.channel.report(Finding::Lost { first, last });
+                });
+            }
+            self.cursor = Some(cursor);
+        }
+        passed
+    }
+
+    /// Goes up to `next`, telling of what is missing before it in the segment that starts at `segment`.
+    /// Sequences are dense: whatever was not deleted and does not come by was lost, whether or not
+    /// bytes are left in its place. False when what was known is of the past.
+    fn pass(
+        &mut self,
+        version: u64,
+        next: u64,
+        segment: u64,
+        deleted: &SlotSet,
+        items: &mut Vec<Item>,
+    ) -> bool {
         let first = self.after + 1;
         if first >= next {
-            return;
+            return true;
         }
-        let Some(cursor) = &self.cursor else { return };
-        if cursor.damaged {
-            push_gaps(first..next, cursor.first_seq, &cursor.deleted, |first, last| {
-                count(&self.channel.counters.gaps);
-                items.push(Item::Gap { first, last });
-            });
+        if !self.is_current(version) {
+            return false;
         }
+        push_gaps(first..next, segment, deleted, |first, last| {
+            count(&self.channel.counters.gaps);
+            items.push(Item::Gap { first, last });
+        });
         self.after = next - 1;
+        true
     }
 
-    fn pass_missing(&mut self, first: u64, next: u64, items: &mut Vec<Item>) {
-        let first = first.max(self.after + 1);
-        if first < next {
-            count(&self.channel.counters.gaps);
-            items.push(Item::Gap { first, last: next - 1 });
-        }
-        self.after = self.after.max(next - 1);
+    /// Whether nothing was deleted since `version` was current, and no file took another's place: what
+    /// was cut off a suspect segment is missing there, and stands in the one that was begun after it.
+    fn is_current(&self, version: u64) -> bool {
+        self.channel.contents.read().deletes_version == version
     }
+}
+
+/// What was read before something could not be; whoever asks again is told of that.
+fn some_or(items: Vec<Item>, error: ReadError) -> Result<Vec<Item>, ReadError> {
+    if items.is_empty() { Err(error) } else { Ok(items) }
 }
 
 /// Gives `push` the runs of `seqs` that are not deleted, in a segment that starts at `segment`. Takes
 /// as long as there are runs, however many sequences.
-fn push_gaps(seqs: Range<u64>, segment: u64, deleted: &SlotSet, mut push: impl FnMut(u64, u64)) {
+pub(crate) fn push_gaps(
+    seqs: Range<u64>,
+    segment: u64,
+    deleted: &SlotSet,
+    mut push: impl FnMut(u64, u64),
+) {
     let mut from = seqs.start;
     while from < seqs.end {
         // Nothing is deleted before the first slot, nor behind the last.
@@ -365,7 +421,6 @@ fn active_cursor(contents: &Contents, wanted: u64, block_bytes: usize) -> Cursor
             (Source::File(scan), Some(contents.next_seq))
         }
     };
-    let lost = located.is_none_or(|location| location.seq.get() > wanted);
     let file = match &source {
         // Memory is not damaged, and what is not reported needs no name.
         Source::Memory { .. } => String::new(),
@@ -377,8 +432,13 @@ fn active_cursor(contents: &Contents, wanted: u64, block_bytes: usize) -> Cursor
         first_seq: active.info.first_seq,
         next_seq,
         source,
-        damaged: lost,
-        deleted: active.index.deletes().clone(),
+        expected: if wanted <= active.info.first_seq {
+            Some(active.info.first_seq)
+        } else {
+            located.map(|location| location.seq.get())
+        },
+        deleted: active.deleted(),
+        version: contents.deletes_version,
     }
 }
 

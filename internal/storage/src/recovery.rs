@@ -22,10 +22,11 @@ use pubsub_types::{ChannelName, Format, Seq, Timestamp};
 use uuid::Uuid;
 
 use crate::compact::finished_compaction;
-use crate::config::ChannelConfig;
+use crate::config::{Chosen, StoreOptions};
 use crate::contents::{Active, Contents, Mark, seq};
 use crate::deletes;
 use crate::error::ChannelError;
+use crate::index::{ActiveIndex, SlotSet};
 use crate::manifest::{
     self, ActiveInfo, Manifest, ManifestFile, Read, SegmentInfo, Written, parse_segment_file,
 };
@@ -61,10 +62,12 @@ pub(crate) struct Recovered {
 
 /// Opens the channel whose directory exists, making what is missing.
 ///
-/// `log_id` is used when the channel has no identity yet.
+/// `log_id` is used when the channel has no identity yet, and `chosen` when nothing says yet what was
+/// chosen for it.
 pub(crate) fn recover(
     place: Place<'_>,
-    config: ChannelConfig,
+    options: &StoreOptions,
+    chosen: Chosen,
     log_id: Uuid,
     now: Timestamp,
 ) -> Result<Recovered, ChannelError> {
@@ -77,7 +80,7 @@ pub(crate) fn recover(
     let mut manifest = match read {
         Read::Whole(manifest) => {
             let mut manifest = *manifest;
-            manifest.config = config;
+            manifest.config = options.for_channel(place.name, &manifest.chosen);
             manifest
         }
         Read::Version(found) => {
@@ -90,7 +93,9 @@ pub(crate) fn recover(
         Read::Absent | Read::Damaged => {
             let known = recovery.identity(&on_disk).map_err(io("read the segments"))?;
             rebuilt = true;
-            Manifest::new(place.name.clone(), known.unwrap_or(log_id), config)
+            let config = options.for_channel(place.name, &chosen);
+            let made = Manifest::new(place.name.clone(), known.unwrap_or(log_id), config);
+            Manifest { chosen, ..made }
         }
     };
     recovery.gather(&manifest, on_disk).map_err(io("read the segments"))?;
@@ -345,8 +350,7 @@ impl Recovery<'_> {
             if let Some(info) = &segment.sealed {
                 next.next_index = next.next_index.max(info.next_index);
                 next.next_seq = next.next_seq.max(info.next_seq);
-                let info = self.check_sealed(info, manifest.log_id, segment.len)?;
-                sealed.push(Sealed::new(info));
+                sealed.push(self.check_sealed(info, manifest.log_id, segment.len)?);
                 continue;
             }
             let Some(len) = segment.len else { continue };
@@ -414,7 +418,7 @@ impl Recovery<'_> {
         info: &SegmentInfo,
         log_id: Uuid,
         len: Option<u64>,
-    ) -> io::Result<SegmentInfo> {
+    ) -> io::Result<Arc<Sealed>> {
         match len {
             None if info.next_seq > info.first_seq => {
                 self.findings.push(Finding::MissingSegment {
@@ -425,13 +429,18 @@ impl Recovery<'_> {
             }
             Some(len) if len < info.bytes => {
                 if let Some(newer) = finished_compaction(self.place, info, log_id, len)? {
-                    return Ok(newer);
+                    return Ok(Sealed::new(newer));
                 }
                 self.findings.push(Finding::Damaged {
                     file: info.file.clone(),
                     at: len,
                     bytes: info.bytes - len,
                 });
+                // It may be the middle that is gone: what is left need not be where its index says.
+                let (index, damage) = Sealed::new(info.clone()).walk(self.place, log_id)?;
+                self.findings.extend(damage);
+                let file = self.open(&info.file, Open::Read)?;
+                return Ok(Sealed::with(info.clone(), file, index));
             }
             // It was to be cut when what is behind its end was written again elsewhere.
             Some(len) if len > info.bytes && info.suspect => {
@@ -442,7 +451,7 @@ impl Recovery<'_> {
             }
             None | Some(_) => (),
         }
-        Ok(info.clone())
+        Ok(Sealed::new(info.clone()))
     }
 
     /// Passes over a segment that the manifest does not describe, and cuts its torn end.
@@ -639,6 +648,7 @@ impl Recovery<'_> {
             next_expiry: walked.next_expiry,
             controls: walked.controls.len() as u64,
             damaged: !walked.damage.is_empty(),
+            deleted_unread: SlotSet::new(),
             index: walked.index,
             durable: Mark::default(),
         })
@@ -726,7 +736,7 @@ pub(crate) fn begin_segment(
             first_seq: next.next_seq,
         },
         file,
-        index: crate::index::ActiveIndex::new(seq(next.next_seq)),
+        index: ActiveIndex::new(seq(next.next_seq)),
         end,
         previous: 0,
         messages: 0,
@@ -735,6 +745,7 @@ pub(crate) fn begin_segment(
         next_expiry: 0,
         controls: 0,
         damaged: false,
+        deleted_unread: SlotSet::new(),
         durable: Mark { end, ..next },
     })
 }

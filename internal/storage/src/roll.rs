@@ -14,9 +14,9 @@ use pubsub_types::Timestamp;
 
 use crate::channel::{Channel, Pending, count};
 use crate::commit::Failure;
-use crate::contents::{Active, Mark};
+use crate::contents::{Active, Mark, slot};
 use crate::deletes;
-use crate::index::ActiveIndex;
+use crate::index::{ActiveIndex, SlotSet};
 use crate::job::Task;
 use crate::manifest::{self, SegmentInfo};
 use crate::recovery::{begin_segment, describe};
@@ -64,8 +64,8 @@ impl Channel {
             let empty = contents.next_index == contents.active.info.first_index;
             let old = std::mem::replace(&mut contents.active, fresh);
             if !empty {
-                let mark = contents.mark();
-                contents.push_sealed(seal(old, mark.next_index, mark.next_seq));
+                let (mark, deleted) = (contents.mark(), old.deleted());
+                contents.push_sealed(seal(old, mark.next_index, mark.next_seq), deleted);
                 None
             } else {
                 Some(old)
@@ -160,14 +160,13 @@ impl Channel {
         let kept;
         {
             let mut contents = self.contents.write();
-            let deleted = contents.active.index.deletes().clone();
+            let deleted = contents.active.deleted();
             let mut old = std::mem::replace(&mut contents.active, fresh);
             let first = contents.active.info.first_seq;
-            for at in deleted.iter() {
-                let number = info.first_seq + u64::from(at);
-                if number >= first {
-                    contents.active.index.delete(crate::contents::seq(number));
-                }
+            let (deleted, behind) = split(&deleted, info.first_seq, first);
+            contents.active.index.delete_slots(&behind);
+            if !complete {
+                contents.active.deleted_unread = behind;
             }
             old.index = walked.index;
             old.index.delete_slots(&deleted);
@@ -175,12 +174,13 @@ impl Channel {
             old.messages = walked.messages;
             old.damaged = true;
             contents.tail.clear();
+            contents.deletes_version += 1;
             let (messages, end) = (contents.active.messages, contents.active.durable);
             contents.next_index = end.next_index;
             old.controls = walked.controls.len() as u64;
             kept = old.messages + old.controls > 0;
             if kept {
-                contents.push_sealed(seal(old, durable.next_index, durable.next_seq));
+                contents.push_sealed(seal(old, durable.next_index, durable.next_seq), deleted);
             }
             tracing::warn!(channel = %self.name, rewritten = messages, "a fresh segment was begun");
         }
@@ -293,6 +293,24 @@ impl Channel {
         missing(expected, to - 1);
         complete
     }
+}
+
+/// Parts a set that counts from `segment` into what is before the sequence `first`, and the rest, which
+/// counts from there.
+fn split(set: &SlotSet, segment: u64, first: u64) -> (SlotSet, SlotSet) {
+    let (mut before, mut behind) = (SlotSet::new(), SlotSet::new());
+    for slots in set.ranges() {
+        let (start, end) = (segment + u64::from(*slots.start()), segment + u64::from(*slots.end()));
+        if let (Some(start), Some(end)) = (slot(segment, start), slot(segment, end.min(first - 1)))
+            && start <= end
+        {
+            before.insert_range(start..=end);
+        }
+        if let (Some(start), Some(end)) = (slot(first, start.max(first)), slot(first, end)) {
+            behind.insert_range(start..=end);
+        }
+    }
+    (before, behind)
 }
 
 fn first_time(work: &[Pending]) -> Timestamp {

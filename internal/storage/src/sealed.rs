@@ -9,7 +9,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use pubsub_disk::{File, Open};
@@ -22,8 +22,9 @@ use crate::index::{
 };
 use crate::manifest::SegmentInfo;
 use crate::recovery::Place;
+use crate::report::Finding;
 use crate::scan::SEQUENTIAL_BLOCK_BYTES;
-use crate::walk::{From, walk};
+use crate::walk::{Damage, From, walk};
 
 /// A sealed segment.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Sealed {
     pub(crate) info: SegmentInfo,
     /// Earliest expiry of a message that is not deleted, as far as it is known; 0 for none.
     next_expiry: AtomicI64,
+    /// Messages of it that count: not deleted, as far as it is known which of those can be read.
+    live: AtomicU64,
     open: Mutex<Opened>,
 }
 
@@ -52,17 +55,35 @@ pub(crate) enum SegmentIndex {
 impl Sealed {
     /// A segment that nothing is open of.
     pub(crate) fn new(info: SegmentInfo) -> Arc<Self> {
-        Self::of(info, Opened::default())
+        let live = info.messages;
+        Self::of(info, live, Opened::default())
     }
 
     /// A segment that was active until now, or was read whole.
     pub(crate) fn with(info: SegmentInfo, file: Arc<dyn File>, index: ActiveIndex) -> Arc<Self> {
-        Self::of(info, Opened { file: Some(file), memory: Some(Arc::new(index)), index: None })
+        let live = info.messages.saturating_sub(index.deletes().count());
+        Self::of(
+            info,
+            live,
+            Opened { file: Some(file), memory: Some(Arc::new(index)), index: None },
+        )
     }
 
-    fn of(info: SegmentInfo, open: Opened) -> Arc<Self> {
+    fn of(info: SegmentInfo, live: u64, open: Opened) -> Arc<Self> {
         let next_expiry = AtomicI64::new(info.next_expiry);
-        Arc::new(Self { info, next_expiry, open: Mutex::new(open) })
+        Arc::new(Self { info, next_expiry, live: AtomicU64::new(live), open: Mutex::new(open) })
+    }
+
+    /// Messages of it that count.
+    pub(crate) fn live(&self) -> u64 {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Counts `messages` of it as deleted; how many that were.
+    pub(crate) fn count_deleted(&self, messages: u64) -> u64 {
+        let live = self.live();
+        self.live.store(live.saturating_sub(messages), Ordering::Relaxed);
+        live.min(messages)
     }
 
     /// The file's path.
@@ -133,18 +154,28 @@ impl Sealed {
         }
     }
 
-    /// Builds the index again from the segment, as if nothing was deleted.
+    /// Builds the index again from the segment, as if nothing was deleted; what is damaged comes with it.
     ///
     /// # Errors
     /// The file is not there or could not be read.
-    pub(crate) fn walk(&self, place: Place<'_>, log_id: Uuid) -> io::Result<ActiveIndex> {
+    pub(crate) fn walk(
+        &self,
+        place: Place<'_>,
+        log_id: Uuid,
+    ) -> io::Result<(ActiveIndex, Vec<Finding>)> {
         let from = From {
             at: self.info.written.header_bytes(),
             first_index: self.info.first_index,
             first_seq: self.info.first_seq,
         };
         let file = self.file(place)?;
-        Ok(walk(&file, self.info.encoding(log_id), from, self.info.bytes)?.index)
+        let walked = walk(&file, self.info.encoding(log_id), from, self.info.bytes)?;
+        let found = |damage: &Damage| Finding::Damaged {
+            file: self.info.file.clone(),
+            at: damage.at,
+            bytes: damage.len,
+        };
+        Ok((walked.index, walked.damage.iter().map(found).collect()))
     }
 
     /// Takes in an index that was built again and told what is deleted; housekeeping writes it.
@@ -167,13 +198,6 @@ impl Sealed {
             set.insert_range(slots);
             Arc::make_mut(memory).delete_slots(&set);
         }
-    }
-
-    /// What was deleted of it while it was active.
-    pub(crate) fn deleted_at_seal(&self) -> Option<Arc<SlotSet>> {
-        let open = self.open.lock();
-        let deletes = open.memory.as_ref()?.deletes();
-        (!deletes.is_empty()).then(|| Arc::new(deletes.clone()))
     }
 
     /// The index, if it is only in memory.

@@ -335,7 +335,7 @@ impl Channel {
         if let Some(index) = sealed.opened_index(self.place(), log_id)? {
             return Ok(index);
         }
-        let mut index = match sealed.walk(self.place(), log_id) {
+        let (mut index, damage) = match sealed.walk(self.place(), log_id) {
             // A segment that is gone has an index without messages.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(SegmentIndex::Memory(Arc::new(ActiveIndex::new(seq(sealed
@@ -344,6 +344,7 @@ impl Channel {
             }
             other => other?,
         };
+        damage.into_iter().for_each(|finding| self.report(finding));
         // While nothing can be deleted, so that nothing deleted is missed.
         let contents = self.contents.read();
         if sealed.info.next_seq > sealed.info.first_seq

@@ -9,6 +9,7 @@ use pubsub_types::{ChannelName, LogIndex};
 use super::segment::{Given, SegmentSeen};
 use super::{Diagnosis, Inspected, Inspector, Problem};
 use crate::contents::seq;
+use crate::deletes;
 use crate::index::{IndexError, SealedIndex, SegmentId};
 use crate::manifest::{self, Manifest, Read, SegmentInfo, parse_segment_file};
 use crate::store::channel_dir;
@@ -63,6 +64,7 @@ impl Inspector<'_> {
         let entries = self.disk.list(&dir)?;
         self.others(name, &dir, &entries)?;
         let given = self.given(name, &dir, manifest.as_ref(), &entries)?;
+        let deleted = deletes::recorded(self.disk, &dir)?;
         let mut expected = manifest.as_ref().map(|manifest| manifest.first_seq);
         let newest = given.len().saturating_sub(1);
         for (nth, segment) in given.into_iter().enumerate() {
@@ -73,7 +75,8 @@ impl Inspector<'_> {
                 self.gap(name, &dir.join(segment.file()), expected, first - 1);
             }
             let is_newest = nth == newest;
-            let seen = self.segment(name, &dir, &segment, manifest.as_ref(), is_newest)?;
+            let deleted = first.and_then(|first| deleted.get(&first));
+            let seen = self.segment(name, &dir, &segment, manifest.as_ref(), is_newest, deleted)?;
             inspected.add(&seen);
             if let Some(info) = segment.sealed() {
                 self.index(name, &dir, manifest.as_ref(), info);

@@ -11,7 +11,9 @@ use pubsub_types::{ChannelName, Format};
 use uuid::Uuid;
 
 use super::{Diagnosis, Inspector, Problem};
+use crate::index::SlotSet;
 use crate::manifest::{self, ActiveInfo, Manifest, SegmentInfo, Written};
+use crate::reader::push_gaps;
 use crate::scan::{Encoding, Found, SEQUENTIAL_BLOCK_BYTES, Scan};
 
 /// A segment, as far as something says that it is.
@@ -106,8 +108,12 @@ struct Walk {
     durable_index: u64,
     previous: Option<u32>,
     end: u64,
-    /// A sequence that is not there was deleted, unless bytes are bad where it should be.
+    /// A sequence that is not there was deleted, unless bytes are bad where it should be: what was
+    /// left out is not on record.
     sparse: bool,
+    /// What is known to be deleted, counted from `first_seq`.
+    deleted: SlotSet,
+    first_seq: u64,
     /// The last record says what a compaction left out.
     compacted: bool,
 }
@@ -121,6 +127,7 @@ impl Inspector<'_> {
         given: &Given,
         manifest: Option<&Manifest>,
         newest: bool,
+        deleted: Option<&SlotSet>,
     ) -> io::Result<SegmentSeen> {
         let path = dir.join(given.file());
         let file = match self.disk.open(&path, Open::Read) {
@@ -137,7 +144,7 @@ impl Inspector<'_> {
         let sealed = given.sealed();
         let end = sealed.map_or(len, |info| info.bytes.min(len));
         let (encoding, first_seq) = self.encoding(name, &path, &*file, given, manifest)?;
-        let mut walk = Walk::new(given, first_seq);
+        let mut walk = Walk::new(given, first_seq, deleted);
         if let Err(error) = self.walk(&file, encoding, given.written(), end, &mut walk) {
             self.unreadable(Some(name), path.clone(), &error);
         }
@@ -304,7 +311,9 @@ impl Inspector<'_> {
 }
 
 impl Walk {
-    fn new(given: &Given, first_seq: Option<u64>) -> Self {
+    fn new(given: &Given, first_seq: Option<u64>, deleted: Option<&SlotSet>) -> Self {
+        let removed = given.sealed().map_or(0, |info| info.removed);
+        let deleted = deleted.cloned().unwrap_or_default();
         Self {
             seen: SegmentSeen::default(),
             bad: Vec::new(),
@@ -316,7 +325,9 @@ impl Walk {
             durable_index: 0,
             previous: Some(0),
             end: given.written().header_bytes(),
-            sparse: given.sealed().is_some_and(|info| info.removed > 0),
+            sparse: deleted.count() < removed,
+            deleted,
+            first_seq: first_seq.unwrap_or_default(),
             compacted: false,
         }
     }
@@ -375,17 +386,21 @@ impl Walk {
         if first >= next {
             return;
         }
-        match self.bad.last_mut().filter(|_| self.open) {
-            Some(bad) => bad.seqs = Some((first, next - 1)),
+        let Self { bad, holes, .. } = self;
+        let mut bad = bad.last_mut().filter(|_| self.open);
+        push_gaps(first..next, self.first_seq, &self.deleted, |first, last| match &mut bad {
+            Some(bad) => bad.seqs = Some((bad.seqs.map_or(first, |(first, _)| first), last)),
             None if self.sparse => (),
-            None => self.holes.push((at, first, next - 1)),
-        }
+            None => holes.push((at, first, last)),
+        });
     }
 
     /// Takes in that the segment should have ended before `next_seq`.
     fn close(&mut self, next_seq: u64, end: u64) {
         let expected = self.expected.unwrap_or(next_seq);
-        if expected < next_seq && (self.open || !self.sparse) {
+        let mut lost = false;
+        push_gaps(expected..next_seq, self.first_seq, &self.deleted, |_, _| lost = true);
+        if lost && (self.open || !self.sparse) {
             if self.bad.last().is_none_or(|bad| !self.open || bad.at + bad.len < end) {
                 self.bad.push(Bad { at: end, len: 0, index: self.next_index, seqs: None });
                 self.open = true;

@@ -17,21 +17,23 @@ use std::sync::Arc;
 use pubsub_disk::Disk;
 use pubsub_envelope::NewRecord;
 use pubsub_sim::{Fault, Loss, Op, Rng, SimDisk};
-use pubsub_storage::{Channel, Finding, PublishError, Start, Store, Ticket};
+use pubsub_storage::{Channel, Finding, Item, PublishError, Reader, Start, Store, Ticket};
 use pubsub_types::{ChannelName, Filter, Seq, SubscriberId, Timestamp};
 use uuid::Uuid;
 
 use crate::model::{Ending, Firm, Model, Rec, State};
 use crate::plan::Plan;
 use crate::promises::positions::Standing;
-use crate::promises::{Look, deletes, index};
+use crate::promises::{Look, deletes, index, order};
 use crate::queue::{Queue, Work};
-use crate::see::{identify, see};
+use crate::see::{Seen, identify, see};
 
 /// A channel of a history, with all that is known of it.
 struct Line {
     name: ChannelName,
     handle: Option<Arc<Channel>>,
+    /// One that lives as long as the handle, whatever happens to the channel meanwhile.
+    reader: Option<Reader>,
     model: Model,
     /// It was made, so it must be there.
     exists: bool,
@@ -93,6 +95,7 @@ impl History {
         let line = |nth: usize| Line {
             name: ChannelName::new(["orders", "x.y"][nth]).unwrap(),
             handle: None,
+            reader: None,
             model: Model::default(),
             exists: false,
             removing: false,
@@ -264,11 +267,12 @@ impl History {
         let channel = opened.map_err(text)?;
         line.exists = true;
         line.handle = Some(channel.clone());
+        line.reader = Some(channel.reader(0));
         let findings = channel.findings();
         let (first, last) = (channel.first_seq(), channel.last_seq());
         let name = line.name.clone();
         self.say(format_args!("{name} opened with {first} to {last}; {findings:?}"));
-        self.look(nth, true).inspect_err(|_| self.lines[nth].handle = None)
+        self.look(nth, true).inspect_err(|_| self.lines[nth].let_go())
     }
 
     /// Looks at a channel, judges, and settles.
@@ -351,7 +355,7 @@ impl History {
             line.note_failures();
             line.model.give_up();
             line.standings.values_mut().for_each(|standing| standing.give_up(crashed));
-            line.handle = None;
+            line.let_go();
         }
         self.queue.forget();
         self.store = None;
@@ -398,7 +402,8 @@ impl History {
             74..76 => self.delete(nth),
             76..78 => self.trim(nth),
             78..79 => self.purge(nth),
-            79..82 => self.read_somewhere(nth),
+            79..80 => self.read_somewhere(nth),
+            80..82 => self.read_on(nth),
             82..84 => self.look_when_calm(nth),
             84..90 => self.subscriber(nth),
             90..91 => self.close_and_reopen(),
@@ -715,7 +720,7 @@ impl History {
         }
         let store = self.store.clone().expect("open");
         let line = &mut self.lines[nth];
-        line.handle = None;
+        line.let_go();
         line.standings.values_mut().for_each(|standing| standing.give_up(false));
         let result = store.remove_channel(&line.name, Timestamp(self.now));
         line.model.resolve(self.plan.always());
@@ -775,12 +780,17 @@ impl History {
 }
 
 impl Line {
+    fn let_go(&mut self) {
+        self.handle = None;
+        self.reader = None;
+    }
+
     /// The channel was removed: nothing of it may come back.
     fn begin_anew(&mut self) {
         self.model = Model::default();
         self.consumed = 0;
         self.exists = false;
-        self.handle = None;
+        self.let_go();
         self.ending = Ending::Clean;
         self.tainted = false;
         self.standings.clear();

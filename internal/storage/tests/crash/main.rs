@@ -13,6 +13,7 @@
     reason = "a broken promise ends the test; seeds are printed"
 )]
 
+mod damage;
 mod exhaustive;
 mod history;
 mod model;

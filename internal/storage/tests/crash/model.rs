@@ -79,8 +79,8 @@ pub(crate) struct Model {
     pub(crate) recs: Vec<Rec>,
     by_payload: BTreeMap<Vec<u8>, usize>,
     pub(crate) deletions: Vec<Deletion>,
-    /// Sequences that are known to be unreadable.
-    pub(crate) voids: Vec<u64>,
+    /// Sequences that were found to be unreadable, once.
+    pub(crate) voids: BTreeSet<u64>,
     /// There were some, once: since then the engine's counts are estimates.
     pub(crate) estimated: bool,
     /// Sequences that are silently passed, and have been before.
@@ -290,7 +290,7 @@ impl Model {
             }
         }
         self.holes = (seen.first..=seen.last).filter(|seq| seen.misses(*seq)).collect();
-        self.voids.clone_from(&seen.gaps);
+        self.voids.extend(&seen.gaps);
         self.estimated |= !seen.gaps.is_empty();
         if ending > Ending::Running {
             self.deletions.clear();

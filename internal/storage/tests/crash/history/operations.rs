@@ -75,7 +75,7 @@ impl History {
         match channel.reader(after).read(step, bytes) {
             Ok(items) => {
                 for item in items {
-                    if let pubsub_storage::Item::Record(record) = item {
+                    if let Item::Record(record) = item {
                         assert!(record.seq > after, "order: {} is read after {after}", record.seq);
                         let rec = &model.recs[identify(model, channel.name().as_str(), &record)];
                         assert!(rec.state != State::Lost, "invented: {} is back", record.seq);
@@ -103,6 +103,47 @@ impl History {
                 assert!(void || excused, "acked: message {seq} is not served: {error}");
             }
         }
+    }
+
+    /// Goes on with the reader that was there before all that happened since the channel was opened.
+    pub(super) fn read_on(&mut self, nth: usize) {
+        let (step, bytes) = (1 + self.rng.index(30), 1 + self.rng.index(4096));
+        let excused = self.faulty || self.disk.is_crashed();
+        let line = &mut self.lines[nth];
+        line.model.resolve(self.plan.always());
+        let (Some(reader), model) = (&mut line.reader, &line.model) else { return };
+        let before = reader.position();
+        let items = reader.read(step, bytes).unwrap_or_else(|error| {
+            assert!(excused, "acked: reading fails without a fault: {error}");
+            Vec::new()
+        });
+        let (plan, seen) = (&self.plan, &Seen::default());
+        let (now, consumed) = (self.ticked, line.consumed);
+        let look = Look { plan, model, seen, ending: Ending::Running, now, consumed };
+        // All before it was deleted together.
+        let mut after = before.max(reader.channel().first_seq() - 1);
+        for item in &items {
+            let (first, last) = match item {
+                Item::Record(record) => {
+                    let rec = &model.recs[identify(model, line.name.as_str(), record)];
+                    let live = rec.state == State::Acked && rec.gone.is_none();
+                    assert!(live, "deletes: {} is read on: {rec:?}", rec.seq);
+                    (record.seq, record.seq)
+                }
+                Item::Gap { first, last } => {
+                    let void = |seq: &u64| model.voids.contains(seq) || excused;
+                    let known = (*first..=*last).all(|seq| void(&seq));
+                    assert!(known, "order: {first} to {last} are said to be gone, reading on");
+                    (*first, *last)
+                }
+            };
+            assert!(after < first && first <= last, "order: {first} is read after {after}");
+            (after + 1..first).for_each(|seq| order::silence_is_due(look, seq));
+            after = last;
+        }
+        let end = reader.position();
+        (after + 1..=end).for_each(|seq| order::silence_is_due(look, seq));
+        self.say(format_args!("read on from {before} to {end}: {} items", items.len()));
     }
 
     /// Looks at everything while nothing fails.
