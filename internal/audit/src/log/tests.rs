@@ -108,15 +108,30 @@ fn a_full_disk_drops_what_does_not_fit_and_tells_it_when_there_is_room_again() {
     log.log(numbered(20));
     assert_eq!(log.dropped(), 13);
     log.flush().unwrap();
+    let mut expected: Vec<String> = (0..8).map(|number| number.to_string()).collect();
+    assert_eq!(details(&disk)[..8], expected);
     assert_eq!(log.stats().failure, None);
     log.log(numbered(21));
     log.close().unwrap();
-    let mut expected: Vec<String> = (0..8).map(|number| number.to_string()).collect();
     let mut found = lines(&disk);
     let told = found.iter().position(|(event, _)| event == "events_dropped").unwrap();
     assert_eq!(found.remove(told).1, "count=13");
     expected.push("21".to_owned());
     assert_eq!(found.into_iter().map(|(_, detail)| detail).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_disk_that_recovers_just_before_the_end_gets_all_of_it() {
+    let disk = SimDisk::new(1);
+    disk.set_quota(Some(20));
+    let log = small(&disk);
+    log.log(numbered(0));
+    log.flush().unwrap_err();
+    (1..20).for_each(|number| log.log(numbered(number)));
+    disk.set_quota(None);
+    log.close().unwrap();
+    let all = (0..8).map(|number| number.to_string()).chain(["count=12".to_owned()]);
+    assert_eq!(details(&disk), all.collect::<Vec<_>>());
 }
 
 #[test]
