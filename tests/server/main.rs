@@ -127,21 +127,6 @@ fn wrong_command_lines_and_missing_files_are_usage_errors() {
 }
 
 #[test]
-fn parts_that_this_version_does_not_have_are_refused_unless_ignored() {
-    let work = Workdir::new().unwrap();
-    write(&work.path().join("pubsub.yaml"), "federation: {reconnect_base_ms: 7}\n");
-    let (code, _, stderr) = run(&work, &["-c", "pubsub.yaml"]);
-    assert_eq!(code, Some(2));
-    let place = "pubsub.yaml:1:";
-    assert!(stderr.starts_with(place), "{stderr}");
-    assert!(stderr.contains("federation.reconnect_base_ms: not in this version"), "{stderr}");
-    assert!(stderr.contains("--ignore-unbuilt"), "{stderr}");
-    assert!(!work.path().join("data").exists());
-    let mut server = work.spawn(SERVER, ["-c", "pubsub.yaml", "--ignore-unbuilt"]).unwrap();
-    server.wait_for_line(Source::Stderr, "ready", SOON).unwrap();
-}
-
-#[test]
 fn check_prints_what_holds_with_who_said_so_and_opens_nothing() {
     let work = Workdir::new().unwrap();
     write(&work.path().join("pubsub.yaml"), "storage:\n  sync_policy: always\n");

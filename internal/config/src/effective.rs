@@ -27,8 +27,13 @@ impl Config {
     #[must_use]
     pub fn effective(&self) -> Vec<EffectiveRow> {
         let mut defaults = BTreeMap::new();
-        walk(&Self::default(), "", &mut |path, _, field| {
+        walk(&Self::default(), "", &mut |path, key, field| {
             defaults.insert(path.to_owned(), field.value());
+            if let (Rule::Items, Some(blank)) = (key.rule, field.blank()) {
+                walk(&*blank, &format!("{path}[]"), &mut |path, _, field| {
+                    defaults.insert(path.to_owned(), field.value());
+                });
+            }
         });
         let mut rows = Vec::new();
         walk(self, "", &mut |path, key, field| {
@@ -40,7 +45,7 @@ impl Config {
             }
             let origin = match self.origins.of_value(path, &value) {
                 Some(origin) => origin.clone(),
-                None if defaults.get(path) == Some(&value) => Origin::Default,
+                None if defaults.get(&any_item(path)) == Some(&value) => Origin::Default,
                 None => Origin::Program,
             };
             let section = path.split('.').next().unwrap_or(path);
@@ -55,4 +60,17 @@ impl Config {
         });
         rows
     }
+}
+
+/// The path with the numbers of items left out: `hubs[3].addr` is `hubs[].addr`.
+fn any_item(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    let mut inside = false;
+    for letter in path.chars() {
+        inside = (inside || letter == '[') && letter != ']';
+        if !inside || letter == '[' {
+            out.push(letter);
+        }
+    }
+    out
 }

@@ -90,6 +90,7 @@ fn section_example(section: &dyn Section) -> String {
         out.push_str(&format!("  # {}\n", key.summary()));
         match key.rule {
             Rule::Entries => out.push_str(&channels_example()),
+            Rule::Items => out.push_str(&items_example(key.name, field)),
             rule => out.push_str(&setting("  ", key.name, rule, &field.value())),
         }
     }
@@ -104,6 +105,26 @@ fn channels_example() -> String {
         let general = storage.field_mut(key.name).map(|(_, field)| field.value());
         let value = general.unwrap_or(Value::Whole(0));
         out.push_str(&setting("  #    ", key.name, key.rule, &value));
+    }
+    out
+}
+
+/// One item of a list, commented out: there is none unless somebody writes one.
+fn items_example(name: &str, field: &dyn Field) -> String {
+    let mut out = format!("  #{name}:\n");
+    let Some(blank) = field.blank() else { return out };
+    let mut indent = "  #  - ";
+    for (key, field) in blank.fields() {
+        out.push_str(&format!("  #    # {}\n", key.summary()));
+        let sample = match (name, key.name) {
+            ("allowed_peers", "name") => Some("edge-1"),
+            ("hubs", "name") => Some("hub-1"),
+            ("hubs", "addr") => Some("hub.example:7740"),
+            _ => None,
+        };
+        let value = sample.map_or_else(|| field.value(), |text| Value::Text(text.to_owned()));
+        out.push_str(&setting(indent, key.name, key.rule, &value));
+        indent = "  #    ";
     }
     out
 }

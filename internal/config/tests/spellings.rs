@@ -248,36 +248,3 @@ fn a_name_that_is_not_given_is_the_hosts() {
     assert_eq!(named("", ""), "localhost");
     assert_eq!(named("", &"h".repeat(300)).len(), 255);
 }
-
-#[test]
-fn parts_that_are_not_built_are_listed_only_when_used() {
-    let used = |text: &str| -> Vec<String> {
-        parse(text).unbuilt().iter().map(ToString::to_string).collect()
-    };
-    assert!(used("hub: {listen_addr: ':1'}\nclient: {hubs: [{addr: 'a:1'}]}\n").is_empty());
-    assert!(used("tls: {min_version: 1.3}\nfederation: {reconnect_base_ms: 500}\n").is_empty());
-    let text = "\
-hub:
-  enabled: true
-  listen_addr: ':1'
-client: {enabled: true}
-tls:
-  cert: a
-  key: b
-  ca: c
-federation:
-  max_batch_bytes: 4MiB
-";
-    assert_eq!(
-        used(text),
-        [
-            "pubsub.yaml:2:12: hub.enabled: not in this version",
-            "pubsub.yaml:4:19: client.enabled: not in this version",
-            "pubsub.yaml:6:9: tls.cert: not in this version",
-            "pubsub.yaml:10:20: federation.max_batch_bytes: not in this version",
-        ]
-    );
-    let mut config = Config::default();
-    config.hub.enabled = true;
-    assert_eq!(config.unbuilt()[0].to_string(), "hub.enabled: not in this version");
-}
