@@ -1,6 +1,5 @@
 //! What goes into a link and what comes out of it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,54 +71,6 @@ pub enum Start {
     Live,
 }
 
-/// An epoch of a log: sequences that were given out and lost are given out again in a later one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Epoch {
-    /// Its number; what comes before the first in a list has number 0.
-    pub number: u64,
-    /// First sequence of it.
-    pub first_seq: u64,
-}
-
-/// A log of ours, as an offer describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogInfo {
-    /// Its identity.
-    pub log: Uuid,
-    /// Its epochs, oldest first. They do not change while the log is open.
-    pub epochs: Arc<[Epoch]>,
-    /// First sequence it still has; one more than [`Self::last`] when it has none.
-    pub first: u64,
-    /// Last sequence it has; 0 when it never had one.
-    pub last: u64,
-}
-
-impl LogInfo {
-    /// The epoch that is written now.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.epochs.last().map_or(0, |epoch| epoch.number)
-    }
-
-    /// The epoch in which `seq` was given out.
-    #[must_use]
-    pub fn epoch_of(&self, seq: u64) -> Epoch {
-        let later = self.epochs.partition_point(|epoch| epoch.first_seq <= seq);
-        match later.checked_sub(1) {
-            Some(nth) => self.epochs[nth],
-            None => Epoch { number: 0, first_seq: 1 },
-        }
-    }
-
-    /// Where a position that was `seq` in `epoch` stands now: not beyond what a later epoch gave out
-    /// again.
-    #[must_use]
-    pub fn clamp(&self, seq: u64, epoch: u64) -> u64 {
-        let later = self.epochs.iter().filter(|later| later.number > epoch);
-        later.map(|later| later.first_seq.saturating_sub(1)).fold(seq.min(self.last), u64::min)
-    }
-}
-
 /// Messages that are missing from a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missing {
@@ -140,38 +91,13 @@ pub enum MissingReason {
     Damage,
 }
 
-/// Where a reader stands for a subscription: the answer to [`Action::Open`]. See [`resume`].
+/// Where a reader stands for a subscription: the answer to [`Action::Open`]. See [`crate::resume`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// What comes after this sequence is read next.
     pub after: u64,
     /// What the subscription should have had and no longer can.
     pub missing: Option<Missing>,
-}
-
-/// Where to read on for a subscription that starts at `start`.
-///
-/// `retained` is the position up to which the peer acknowledged durably, as the sender kept it, if it
-/// keeps one. Too early is harmless, because the receiver knows what it has; too late would be loss.
-#[must_use]
-pub fn resume(start: Start, log: &LogInfo, retained: Option<u64>) -> Opened {
-    let oldest = log.first.saturating_sub(1);
-    let wanted = match start {
-        Start::After(position) if position.log == log.log => {
-            log.clamp(position.seq, position.epoch)
-        }
-        // Another log of that name: what it held for the peer, or everything.
-        Start::After(_) | Start::All => retained.unwrap_or(oldest),
-        Start::New => retained.unwrap_or(log.last),
-        Start::Live => log.last,
-    }
-    .min(log.last);
-    let missing = (wanted < oldest).then_some(Missing {
-        first: wanted + 1,
-        last: oldest,
-        why: MissingReason::Retention,
-    });
-    Opened { after: wanted.max(oldest), missing }
 }
 
 /// One thing read from a log, in its order.
@@ -223,7 +149,7 @@ pub enum Action {
     /// told as they appear.
     ListChannels,
 
-    /// The peer wants a channel of ours. Open a reader ([`resume`] says where) and answer with
+    /// The peer wants a channel of ours. Open a reader ([`crate::resume`] says where) and answer with
     /// `opened`, or with `withdraw`. Where the start is no position and nothing is retained for
     /// the peer, keep the opened position for it from now on (unless it is ephemeral).
     Open {
@@ -437,66 +363,4 @@ pub struct Receiving {
     pub committed: u64,
     /// The same, synced.
     pub durable: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn log(first: u64, last: u64, epochs: &[(u64, u64)]) -> LogInfo {
-        let epochs =
-            epochs.iter().map(|&(number, first_seq)| Epoch { number, first_seq }).collect();
-        LogInfo { log: Uuid::from_u128(1), epochs, first, last }
-    }
-
-    fn after(log: u128, epoch: u64, seq: u64) -> Start {
-        Start::After(Position { log: Uuid::from_u128(log), epoch, seq })
-    }
-
-    #[test]
-    fn sequences_given_out_again_are_read_again() {
-        let log = log(1, 150, &[(1, 40), (2, 101)]);
-        assert_eq!(resume(after(1, 2, 120), &log, None).after, 120);
-        assert_eq!(resume(after(1, 1, 120), &log, None).after, 100);
-        assert_eq!(resume(after(1, 0, 120), &log, None).after, 39);
-        assert_eq!(resume(after(1, 2, 9_999), &log, None).after, 150);
-    }
-
-    #[test]
-    fn another_log_starts_where_the_sender_held_back_or_with_everything() {
-        let log = log(11, 50, &[]);
-        assert_eq!(resume(after(2, 0, 30), &log, Some(20)).after, 20);
-        assert_eq!(resume(after(2, 0, 30), &log, None).after, 10);
-    }
-
-    #[test]
-    fn a_first_subscription_gets_what_was_held_back_before_new_or_all_count() {
-        let log = log(11, 50, &[]);
-        for (start, held, wanted) in [
-            (Start::New, None, 50),
-            (Start::New, Some(20), 20),
-            (Start::All, None, 10),
-            (Start::All, Some(20), 20),
-            (Start::Live, Some(20), 50),
-        ] {
-            assert_eq!(resume(start, &log, held), Opened { after: wanted, missing: None });
-        }
-    }
-
-    #[test]
-    fn what_retention_took_is_named() {
-        let log = log(11, 50, &[]);
-        let opened = resume(after(1, 0, 4), &log, None);
-        let missing = Missing { first: 5, last: 10, why: MissingReason::Retention };
-        assert_eq!(opened, Opened { after: 10, missing: Some(missing) });
-        assert_eq!(resume(after(1, 0, 10), &log, None).missing, None);
-    }
-
-    #[test]
-    fn a_message_belongs_to_the_epoch_that_gave_its_sequence_out() {
-        let log = log(1, 150, &[(1, 40), (2, 101)]);
-        let number = |seq| log.epoch_of(seq).number;
-        assert_eq!([number(39), number(40), number(100), number(101)], [0, 1, 1, 2]);
-        assert_eq!(log.epoch(), 2);
-    }
 }

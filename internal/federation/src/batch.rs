@@ -153,8 +153,6 @@ pub struct Batch {
     position: Position,
     /// Epoch in which the peer's own messages in it were given their sequences.
     epoch: u64,
-    /// Flow control counts it as so many bytes.
-    weight: u64,
     bytes: Bytes,
     entries: Vec<Entry>,
 }
@@ -193,11 +191,10 @@ impl Batch {
         position: Position,
         bytes: Bytes,
         message_max: usize,
-        weight: u64,
     ) -> Result<Self, BadFrame> {
         let most = (bytes.len() / RECORD_MIN_BYTES) as u64;
         if head.count > most {
-            return Err(BadFrame::Limit { field: "count", found: head.count, limit: most });
+            return Err(BadFrame::Short("records"));
         }
         if u32::try_from(bytes.len()).is_err() {
             return Err(BadFrame::Invalid("length"));
@@ -215,7 +212,7 @@ impl Batch {
         if seq > head.after || head.base > head.after {
             return Err(BadFrame::Invalid("position"));
         }
-        Ok(Self { position, epoch: head.epoch, weight, bytes, entries })
+        Ok(Self { position, epoch: head.epoch, bytes, entries })
     }
 
     /// The position in the peer's log after this batch.
@@ -245,10 +242,6 @@ impl Batch {
     /// The messages, in the order of the peer's log.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Received<'_>> + Clone {
         self.entries.iter().map(|entry| Received { batch: self, entry })
-    }
-
-    pub(crate) const fn weight(&self) -> u64 {
-        self.weight
     }
 }
 

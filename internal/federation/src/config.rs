@@ -13,7 +13,7 @@ pub const SUBPROTOCOL: &str = "pubsub.link.v1";
 pub const FRAME_MAX_BYTES: usize = 256 << 10;
 
 /// Smallest limit on frames that a peer may set, in bytes.
-pub const FRAME_MIN_BYTES: usize = 1 << 10;
+pub const FRAME_MIN_BYTES: usize = 16 << 10;
 
 /// Largest frame before the handshake is done, in bytes.
 pub const GREETING_MAX_BYTES: usize = 16 << 10;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Nothing here opens a socket, reads a clock or touches a file. [`Link`] says how the shell drives a
-//! link; `Session::dial(config, lists, now)` and `Session::accept(config, now)` make one.
+//! link; [`Session::dial`] and [`Session::accept`] make one.
 //!
 //! The rule that makes it work: the receiver knows what it has. A sender that starts too early only
 //! repeats, and what is repeated, over the same link or another, is dropped by where it was published
@@ -17,19 +17,23 @@ mod action;
 mod backoff;
 mod batch;
 mod close;
+mod compress;
 mod config;
 mod coverage;
+mod frame;
 mod inbound;
 mod link;
+mod log_info;
 mod name;
 mod policy;
 mod ranges;
 mod seen;
+mod session;
 mod wire;
 
 pub use action::{
-    Action, Counters, Epoch, Event, InSub, LinkStatus, LogInfo, Message, Missing, MissingReason,
-    Opened, OutSub, Peer, Phase, Piece, Position, Receiving, Sending, Start, resume,
+    Action, Counters, Event, InSub, LinkStatus, Message, Missing, MissingReason, Opened, OutSub,
+    Peer, Phase, Piece, Position, Receiving, Sending, Start,
 };
 pub use backoff::{Backoff, LASTED};
 pub use batch::{Batch, Received};
@@ -41,7 +45,9 @@ pub use config::{
 pub use coverage::{Coverage, Forgotten, RANGES_MAX, SOURCES_MAX, origin_of};
 pub use inbound::{Accepted, Dropped, HOPS_MAX, Inbound, Via};
 pub use link::Link;
+pub use log_info::{EpochList, Epochs, LogInfo, resume};
 pub use name::{InvalidNodeName, NODE_NAME_MAX_BYTES, NodeName};
 pub use policy::{Lists, Origins, PeerPolicy, Policy, matches_any};
 pub use seen::{SEEN_IDS_DEFAULT, SeenIds};
+pub use session::Session;
 pub use wire::BadFrame;

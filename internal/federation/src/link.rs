@@ -35,8 +35,9 @@ use std::time::Duration;
 
 use pubsub_types::ChannelName;
 
-use crate::action::{Action, InSub, LinkStatus, LogInfo, Message, Opened, OutSub, Piece, Start};
+use crate::action::{Action, InSub, LinkStatus, Message, Opened, OutSub, Piece, Start};
 use crate::close::{CloseCode, RefuseCode};
+use crate::log_info::LogInfo;
 use crate::policy::PeerPolicy;
 
 /// A link between two nodes, as a machine. What does not fit its state is passed over, so that news

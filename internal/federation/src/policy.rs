@@ -76,8 +76,8 @@ impl PeerPolicy {
     #[must_use]
     pub fn effective(&self, asks: &Lists) -> Lists {
         Lists {
-            subscribe: intersection(&asks.subscribe, &self.subscribe),
-            publish: intersection(&asks.publish, &self.publish),
+            subscribe: allowed_of(&asks.subscribe, &self.subscribe),
+            publish: allowed_of(&asks.publish, &self.publish),
         }
     }
 
@@ -104,11 +104,13 @@ pub fn matches_any(filters: &[Filter], channel: &ChannelName) -> bool {
     !channel.is_dead_letter() && filters.iter().any(|filter| filter.matches(channel.as_str()))
 }
 
-/// The filters that match what is asked for and allowed: pairwise, without repetition.
-fn intersection(asked: &[Filter], allowed: &[Filter]) -> Vec<Filter> {
-    if allowed.is_empty() {
-        return asked.to_vec();
-    }
+/// What a peer may have of what is asked. An empty list of allowed ones means any.
+fn allowed_of(asked: &[Filter], allowed: &[Filter]) -> Vec<Filter> {
+    if allowed.is_empty() { asked.to_vec() } else { intersection(asked, allowed) }
+}
+
+/// The filters that match what both lists match: pairwise, without repetition.
+pub(crate) fn intersection(asked: &[Filter], allowed: &[Filter]) -> Vec<Filter> {
     let mut both: Vec<Filter> = Vec::new();
     for filter in asked {
         for other in allowed {

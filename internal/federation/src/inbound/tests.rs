@@ -1,9 +1,8 @@
 //! What is taken, what is dropped, and why.
 
 use bytes::Bytes;
-use pubsub_envelope::{Kind, MessageId, Meta, NewRecord, Record, Route, Source, binary};
+use pubsub_envelope::{Kind, MessageId, Record, Route, Source, binary};
 use pubsub_types::Timestamp;
-use uuid::Uuid;
 
 use super::*;
 use crate::action::Position;
@@ -29,7 +28,7 @@ fn one(seq: u64, subject: &str, meta: Meta<'_>, previous: Option<u64>) -> Batch 
     let bytes = Bytes::from(writer.into_parts().0);
     let head = BatchHead { epoch: 1, base: seq - 1, after: seq, count: 1 };
     let position = Position { log: PEER_LOG, epoch: 1, seq };
-    Batch::decode(head, position, bytes, 1 << 20, 0).unwrap()
+    Batch::decode(head, position, bytes, 1 << 20).unwrap()
 }
 
 fn via(origins: Origins) -> Via {
