@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use pubsub_config::{ConfigErrors, LoadError, UnbuiltPart};
 use pubsub_messenger::EncodeError;
-use pubsub_node::{Claimed, StartError};
+use pubsub_node::link::LinksError;
 use pubsub_node::subscription::SubscribeError as NodeError;
+use pubsub_node::{Claimed, StartError};
 use pubsub_storage::{AppendError, ChannelError, CommitError};
 use pubsub_types::{ChannelName, InvalidChannelName, InvalidSubscriberId, SubscriberId};
 
@@ -46,6 +47,8 @@ pub enum ErrorKind {
     Unbuilt,
     /// There is no tokio runtime here.
     NoRuntime,
+    /// The links to other nodes cannot be made.
+    Links,
     /// Another process has the data directory open.
     DataDirInUse,
     /// The data directory cannot be used.
@@ -75,6 +78,9 @@ pub enum OpenError {
     /// The data directory or a thread is not to be had.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The links to other nodes cannot be made: certificates, or the address to listen on.
+    #[error(transparent)]
+    Links(#[from] LinksError),
 }
 
 impl OpenError {
@@ -85,6 +91,7 @@ impl OpenError {
             Self::Config(_) | Self::Load(_) => ErrorKind::Config,
             Self::Unbuilt(_) => ErrorKind::Unbuilt,
             Self::NoRuntime => ErrorKind::NoRuntime,
+            Self::Links(_) => ErrorKind::Links,
             Self::Start(StartError::Open {
                 source: pubsub_storage::OpenError::Locked { .. },
                 ..

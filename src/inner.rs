@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use pubsub_config::Config;
 use pubsub_messenger::{Context, Histogram, RetryPolicy, SubscribeOptions};
+use pubsub_node::link::{LinkSettings, Links, LinksError};
 use pubsub_node::subscription::{SubscriptionSettings, Subscriptions, Types};
 use pubsub_node::{Node, clock, options};
 use pubsub_storage::{AppendError, Channel, ChannelError};
@@ -31,6 +32,8 @@ pub(crate) struct Inner {
     closed: AtomicBool,
     closing: Mutex<()>,
     control: Option<Control>,
+    /// Hub and clients, where the configuration has them.
+    pub(crate) links: Option<Arc<Links>>,
     pub(crate) published: Mutex<Published>,
 }
 
@@ -64,10 +67,12 @@ impl Inner {
             Some(name) => Context::new().with_service_name(name),
             None => Context::new(),
         };
+        let links = start_links(&node, &config)?;
         let control = if control { start_control(&node) } else { None };
         Ok(Arc::new(Self {
             defaults,
             control,
+            links,
             subscriptions: Subscriptions::new(node.clone(), types.clone(), subscribers),
             types,
             node,
@@ -164,6 +169,9 @@ impl Inner {
         if let Some(control) = &self.control {
             control.stop();
         }
+        if let Some(links) = &self.links {
+            links.stop();
+        }
         self.node
             .close()
             .map_err(|source| ShutdownError { data_dir: self.node.data_dir().to_owned(), source })
@@ -185,6 +193,11 @@ fn start_control(node: &Arc<Node>) -> Option<Control> {
         tracing::warn!(%data_dir, %error, "no control socket; the command line cannot reach this node");
     }
     started.ok()
+}
+
+fn start_links(node: &Arc<Node>, config: &Config) -> Result<Option<Arc<Links>>, LinksError> {
+    let settings = LinkSettings::from_config(config)?;
+    settings.map(|settings| Links::start(node, settings)).transpose()
 }
 
 /// Checks the names of a subscriber and its channel.

@@ -30,5 +30,6 @@ fn run(args: Args) -> Result<(), Failure> {
     limits::raise_open_files();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let node = node::open(&config)?;
-    runtime.block_on(node::serve(node))
+    let links = node::start_links(&node, &config, &args)?;
+    runtime.block_on(node::serve(node, links))
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use pubsub::{Config, SyncPolicy};
 use pubsub_node::control::Server;
+use pubsub_node::link::{LinkSettings, Links, LinksError};
 use pubsub_node::{Node, options};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::server::Failure;
+use crate::server::{Args, Failure};
 
 /// Opens the data directory, and says which it is and what a publish to it survives.
 pub(crate) fn open(config: &Config) -> Result<Arc<Node>, Failure> {
@@ -41,9 +42,24 @@ pub(crate) fn open(config: &Config) -> Result<Arc<Node>, Failure> {
     Ok(node)
 }
 
+/// Starts the hub and the connections to hubs that are configured.
+pub(crate) fn start_links(
+    node: &Arc<Node>,
+    config: &Config,
+    args: &Args,
+) -> Result<Option<Arc<Links>>, Failure> {
+    let settings = LinkSettings::from_config(config).map_err(LinksError::from)?;
+    let Some(settings) = settings else { return Ok(None) };
+    let hubs = config.client.hubs.iter().filter(|_| config.client.enabled).count();
+    let links = Links::start(node, settings.with_file(args.config.as_deref()))?;
+    let listening = links.local_addr().map_or_else(String::new, |addr| addr.to_string());
+    tracing::info!(listening, hubs, look = "pubsub link ls", "links are started");
+    Ok(Some(links))
+}
+
 /// Answers on the control socket until a signal comes, then closes everything. A second signal does
 /// not wait for that.
-pub(crate) async fn serve(node: Arc<Node>) -> Result<(), Failure> {
+pub(crate) async fn serve(node: Arc<Node>, links: Option<Arc<Links>>) -> Result<(), Failure> {
     let mut signals = Signals::listen().context("listen for signals")?;
     let server = Server::start(node.clone()).context("open the control socket")?;
     tracing::info!(
@@ -56,7 +72,13 @@ pub(crate) async fn serve(node: Arc<Node>) -> Result<(), Failure> {
     tracing::info!(signal, "ending; once more ends at once");
     let closing = async {
         server.stop().await;
-        tokio::task::spawn_blocking(move || node.close()).await
+        tokio::task::spawn_blocking(move || {
+            if let Some(links) = links {
+                links.stop();
+            }
+            node.close()
+        })
+        .await
     };
     tokio::select! {
         closed = closing => closed.context("close")?.context("close the data directory")?,

@@ -8,6 +8,7 @@ mod claims;
 pub mod clock;
 pub mod control;
 mod host;
+pub mod link;
 mod node;
 pub mod options;
 mod pool;

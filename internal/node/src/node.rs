@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use pubsub_types::ChannelName;
 
 use crate::claims::Claims;
 use crate::clock;
+use crate::link::Links;
 use crate::pool::Pool;
 
 /// Time between two looks at what is due: an eighth of the default sync interval, so that the promise
@@ -33,6 +34,7 @@ pub struct Node {
     claims: Arc<Claims>,
     pool: Arc<Pool>,
     ticker: Mutex<Option<Ticker>>,
+    links: Mutex<Weak<Links>>,
 }
 
 #[derive(Debug)]
@@ -90,6 +92,7 @@ impl Node {
             claims: Arc::default(),
             pool,
             ticker: Mutex::new(Some(ticker)),
+            links: Mutex::default(),
         }))
     }
 
@@ -109,6 +112,17 @@ impl Node {
     #[must_use]
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// The links to other nodes, while there are any.
+    #[must_use]
+    pub fn links(&self) -> Option<Arc<Links>> {
+        self.links.lock().upgrade()
+    }
+
+    /// Makes the links known to whoever asks this node.
+    pub(crate) fn note_links(&self, links: &Arc<Links>) {
+        *self.links.lock() = Arc::downgrade(links);
     }
 
     /// Who reads as which subscriber.
