@@ -239,6 +239,11 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// The message at this place of [`Self::iter`].
+    pub(crate) fn nth(&self, nth: usize) -> Option<Received<'_>> {
+        self.entries.get(nth).map(|entry| Received { batch: self, entry })
+    }
+
     /// The messages, in the order of the peer's log.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Received<'_>> + Clone {
         self.entries.iter().map(|entry| Received { batch: self, entry })

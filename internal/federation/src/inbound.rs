@@ -6,7 +6,9 @@
 //! ```
 //!
 //! Taking a message marks it as taken at once, so that another link's copy is dropped while the first is
-//! being written. Who then cannot write it says so with [`Inbound::undo`].
+//! being written. Who then cannot write it says so with [`Inbound::undo`]. Copies judged in the
+//! meantime were dropped because of it; so whatever was judged since, over any link, is to be undone and
+//! asked for again too, in the reverse order.
 
 use pubsub_envelope::{Meta, NewRecord, RouteBuf};
 use uuid::Uuid;
@@ -88,10 +90,15 @@ pub struct Inbound {
 /// The messages of a batch that were taken, and their routes.
 #[derive(Debug)]
 pub struct Accepted<'a> {
-    messages: Vec<(Received<'a>, usize)>,
+    /// Which of the batch, the message, and its route.
+    messages: Vec<(usize, Received<'a>, usize)>,
     /// With our name at the end. Neighbours mostly share one.
     routes: Vec<RouteBuf>,
 }
+
+/// Which messages of a batch were taken: what is kept until they are stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken(Box<[usize]>);
 
 impl Inbound {
     /// The judge of the channel whose log here is `log`, on the node named `me`.
@@ -117,14 +124,14 @@ impl Inbound {
     ) -> Accepted<'a> {
         let messages = Vec::with_capacity(batch.len());
         let mut accepted = Accepted { messages, routes: Vec::new() };
-        for message in batch.iter() {
+        for (nth, message) in batch.iter().enumerate() {
             let meta = message.meta();
             match self.refusal(via, &message, &meta, ids) {
                 Some(reason) => dropped(message, reason),
                 None => match accepted.route(&self.me, via, &meta) {
                     Some(route) => {
                         self.take(&meta, via, ids);
-                        accepted.messages.push((message, route));
+                        accepted.messages.push((nth, message, route));
                     }
                     None => dropped(message, Dropped::BadName),
                 },
@@ -133,9 +140,9 @@ impl Inbound {
         accepted
     }
 
-    /// Takes messages back that could not be stored.
-    pub fn undo(&mut self, via: &Via, accepted: &Accepted<'_>, ids: &mut SeenIds) {
-        for (message, _) in &accepted.messages {
+    /// Takes messages back that could not be stored: those of `batch` that were `taken`.
+    pub fn undo(&mut self, via: &Via, batch: &Batch, taken: &Taken, ids: &mut SeenIds) {
+        for message in taken.0.iter().filter_map(|nth| batch.nth(*nth)) {
             let meta = message.meta();
             if let Some(source) = &meta.source {
                 self.coverage.remove(origin_or(&meta, via), source);
@@ -204,14 +211,20 @@ impl<'a> Accepted<'a> {
         self.messages.is_empty()
     }
 
+    /// Which they are, for [`Inbound::undo`].
+    #[must_use]
+    pub fn taken(&self) -> Taken {
+        Taken(self.messages.iter().map(|(nth, ..)| *nth).collect())
+    }
+
     /// The messages taken.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Received<'a>> {
-        self.messages.iter().map(|(message, _)| *message)
+        self.messages.iter().map(|(_, message, _)| *message)
     }
 
     /// The messages as they are to be appended, with their source and with our name on their route.
     pub fn records(&self) -> impl ExactSizeIterator<Item = NewRecord<'_>> {
-        self.messages.iter().map(|(message, route)| {
+        self.messages.iter().map(|(_, message, route)| {
             let route = self.routes[*route].as_route();
             let mut meta = message.meta();
             if meta.origin.is_empty() {

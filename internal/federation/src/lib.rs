@@ -43,7 +43,7 @@ pub use config::{
     SessionConfig,
 };
 pub use coverage::{Coverage, Forgotten, RANGES_MAX, SOURCES_MAX, origin_of};
-pub use inbound::{Accepted, Dropped, HOPS_MAX, Inbound, Via};
+pub use inbound::{Accepted, Dropped, HOPS_MAX, Inbound, Taken, Via};
 pub use link::Link;
 pub use log_info::{EpochList, Epochs, LogInfo, resume};
 pub use name::{InvalidNodeName, NODE_NAME_MAX_BYTES, NodeName};

@@ -27,8 +27,10 @@
 //! 2. `Receive` → judge, append, and tell `committed` and `synced` with the sequence of
 //!    `batch.position()`, in order. Bytes not yet committed are the window: to slow a peer down,
 //!    commit later.
-//! 3. When an append fails → `failed`, and nothing more of that subscription is appended, not even what
-//!    is already in hand: the order would suffer. The peer offers it again after a while.
+//! 3. When an append fails → undo what was taken, `failed`, and nothing more of that subscription is
+//!    appended, not even what is already in hand: the order would suffer. The peer offers it again
+//!    after a while. When a commit fails after the append, the same goes for every batch of the channel
+//!    that was judged since, over any link: copies were dropped because of what is now lost.
 
 use std::fmt;
 use std::time::Duration;

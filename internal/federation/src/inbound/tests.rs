@@ -219,8 +219,8 @@ fn what_could_not_be_stored_is_taken_when_it_comes_again() {
     let sourced = one(7, "", Meta { id, ..forwarded("a\nb", OTHER_LOG, 3) }, None);
     let plain = one(8, "", Meta { id: MessageId::Text("y"), origin: "b", ..Meta::default() }, None);
     for batch in [&sourced, &plain] {
-        let accepted = inbound.judge(&edge, batch, &mut ids, |_, _| panic!("new"));
-        inbound.undo(&edge, &accepted, &mut ids);
+        let taken = inbound.judge(&edge, batch, &mut ids, |_, _| panic!("new")).taken();
+        inbound.undo(&edge, batch, &taken, &mut ids);
         assert_eq!(judge(&mut inbound, &edge, batch, &mut ids), None);
     }
 }
