@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use pubsub_types::{ChannelName, Format, SubscriberId, SyncPolicy};
 
+use crate::audit::AuditArgs;
 use crate::parse::{self, Header, When};
 
 /// Publish, read and look after the channels of a pubsub data directory.
@@ -78,6 +79,8 @@ pub(crate) enum Command {
     /// Dead letters: list, show, publish again.
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Prints the audit log from its files: who connected, who was refused, what crossed the links.
+    Audit(AuditArgs),
     /// Checks every record of a data directory, read-only, and says what to do.
     Doctor,
     /// Measures this machine.

@@ -7,6 +7,7 @@
 //!
 //! Data goes to stdout and talk to stderr, so that a pipe carries data only.
 
+mod audit;
 mod bench;
 mod channel;
 mod cli;
@@ -56,6 +57,7 @@ fn run(command: Command, context: &Context) -> Result<(), Fail> {
         Command::Subscriber(command) => subscriber::run(command, context),
         Command::Dlq(command) => dlq::run(command, context),
         Command::Bench(BenchCommand::Store(args)) => context.block_on(bench::store(args, context)),
+        Command::Audit(args) => context.block_on(audit::run(args, context)),
         Command::Doctor => doctor::run(None, context),
         Command::Completion { shell } => generate::completion(shell),
         Command::Man { dir } => generate::man(dir.as_deref(), context),

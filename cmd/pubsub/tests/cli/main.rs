@@ -7,6 +7,7 @@
     reason = "what fails here fails the test, and damage is done to files behind the program's back"
 )]
 
+mod audit;
 mod channels;
 mod crash;
 mod damage;

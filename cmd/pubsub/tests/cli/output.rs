@@ -35,6 +35,7 @@ fn every_listing_is_json_when_asked() {
         &["channel", "verify", "orders"],
         &["sub", "orders", "--from-start", "--count", "1"],
         &["tail", "orders"],
+        &["audit"],
         &["pub", "orders", "2"],
     ] {
         world.json(args);
