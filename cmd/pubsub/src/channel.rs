@@ -1,7 +1,7 @@
 //! `pubsub channel`: make, list, show, compact, remove.
 
 use pubsub_node::control::{OpenMode, Request, Response};
-use pubsub_storage::ChannelConfig;
+use pubsub_storage::Chosen;
 
 use crate::cli::{ChannelAddArgs, ChannelCommand, Output};
 use crate::context::Context;
@@ -40,7 +40,6 @@ pub(crate) fn finished(response: Response, context: &Context) -> Result<(), Fail
 }
 
 fn add(args: &ChannelAddArgs, context: &Context) -> Result<(), Fail> {
-    let mut config = ChannelConfig::default();
     if args.channel.is_dead_letter() {
         return Err(Fail::new(
             fail::USAGE,
@@ -48,20 +47,16 @@ fn add(args: &ChannelAddArgs, context: &Context) -> Result<(), Fail> {
             "choose another name",
         ));
     }
-    config.format = args.format.unwrap_or(config.format);
-    config.sync = args.sync.unwrap_or(config.sync);
-    config.segment_bytes = args.segment_size.unwrap_or(config.segment_bytes).max(1);
-    config.limits.max_age = args.max_age.unwrap_or_default();
-    config.limits.max_bytes = args.max_bytes.unwrap_or_default();
-    config.limits.max_messages = args.max_messages.unwrap_or_default();
-    // What is to be kept for a while is not deleted because it was read.
-    let bounded = args.max_age.is_some() || args.max_bytes.is_some() || args.max_messages.is_some();
-    config.keep_history = bounded;
-    let chosen = (config != ChannelConfig::default()).then_some(config);
-    let settings = chosen.clone().map(|config| (args.channel.clone(), config));
-    let mode = OpenMode { create: true, settings, ..context.mode() };
-    let request =
-        Request::ChannelAdd { channel: args.channel.clone(), config: chosen.map(Box::new) };
+    let chosen = Chosen {
+        format: args.format,
+        sync: args.sync,
+        segment_bytes: args.segment_size.map(|size| size.max(1)),
+        max_age: args.max_age,
+        max_bytes: args.max_bytes,
+        max_messages: args.max_messages,
+    };
+    let mode = OpenMode { create: true, ..context.mode() };
+    let request = Request::ChannelAdd { channel: args.channel.clone(), chosen };
     finished(context.ask_in(request, &mode)?.0, context)
 }
 

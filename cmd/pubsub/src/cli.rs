@@ -208,7 +208,8 @@ pub(crate) struct StartArgs {
 /// Commands about channels.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ChannelCommand {
-    /// Makes a channel.
+    /// Makes a channel. What is chosen for it here stays, whatever a server is configured to do with
+    /// channels in general; only an entry under the channel's own name in its configuration overrules it.
     Add(ChannelAddArgs),
     /// Lists the channels.
     Ls,

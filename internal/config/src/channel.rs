@@ -78,11 +78,32 @@ impl StorageConfig {
     /// `dead_letter_compaction_threshold_mb`.
     #[must_use]
     pub fn for_channel(&self, channel: &ChannelName) -> ChannelSettings {
+        self.for_channel_with(channel, |_| ())
+    }
+
+    /// As [`Self::for_channel`], where `choose` changes what holds before the entry of the channel's own
+    /// name is laid over it.
+    #[must_use]
+    pub fn for_channel_with(
+        &self,
+        channel: &ChannelName,
+        choose: impl FnOnce(&mut ChannelSettings),
+    ) -> ChannelSettings {
         let mut settings = self.general(channel.is_dead_letter());
         for over in self.matching(channel) {
             settings.lay_over(over);
         }
+        choose(&mut settings);
+        if let Some(own) = self.own(channel) {
+            settings.lay_over(own);
+        }
         settings
+    }
+
+    /// The entry of the channel's own name.
+    #[must_use]
+    pub fn own(&self, channel: &ChannelName) -> Option<&ChannelOverrides> {
+        self.channels.get(&Filter::new(channel.as_str()).ok()?)
     }
 
     /// What holds for channels, or for dead-letter channels, that no entry of `channels` matches.
@@ -109,13 +130,15 @@ impl StorageConfig {
         }
     }
 
-    /// The entries that match, the most specific last.
+    /// The entries with wildcards that match, the most specific last.
     fn matching(&self, channel: &ChannelName) -> Vec<&ChannelOverrides> {
+        if channel.is_dead_letter() {
+            return Vec::new();
+        }
         let mut matching: Vec<_> = self
             .channels
             .iter()
-            .filter(|(filter, _)| filter.is_literal() || !channel.is_dead_letter())
-            .filter(|(filter, _)| filter.matches(channel.as_str()))
+            .filter(|(filter, _)| !filter.is_literal() && filter.matches(channel.as_str()))
             .map(|(filter, over)| (specificity(filter), over))
             .collect();
         // Two filters that match one name differ first where one of them has a wildcard and the other

@@ -49,6 +49,68 @@ impl Default for ChannelConfig {
     }
 }
 
+/// What was chosen for one channel when it was made. It is written down with the channel and stays,
+/// whatever the configuration says of channels in general. What is `None` is left to the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Chosen {
+    /// How records are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// What an acknowledgement means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncPolicy>,
+    /// Size in bytes at which a segment is sealed; 1 or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment_bytes: Option<u64>,
+    /// Age of a message. This and what follows keep messages whether or not they were consumed; zero is
+    /// no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<Duration>,
+    /// Bytes of records in the channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// Messages in the channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_messages: Option<u64>,
+}
+
+impl Chosen {
+    /// Whether nothing was.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// `config` with what was chosen.
+    #[must_use]
+    pub fn over(&self, config: ChannelConfig) -> ChannelConfig {
+        let limits = Limits {
+            max_messages: self.max_messages.unwrap_or(config.limits.max_messages),
+            max_bytes: self.max_bytes.unwrap_or(config.limits.max_bytes),
+            max_age: self.max_age.unwrap_or(config.limits.max_age),
+            ..config.limits
+        };
+        // What is to be kept for a while is not deleted because it was read.
+        let bounded = self.max_age.is_some_and(|age| !age.is_zero())
+            || [self.max_bytes, self.max_messages].iter().any(|it| it.is_some_and(|it| it > 0));
+        ChannelConfig {
+            format: self.format.unwrap_or(config.format),
+            sync: self.sync.unwrap_or(config.sync),
+            segment_bytes: self.segment_bytes.unwrap_or(config.segment_bytes),
+            limits,
+            keep_history: config.keep_history || bounded,
+            ..config
+        }
+    }
+
+    /// Whether `config` does what was chosen.
+    #[must_use]
+    pub fn holds_in(&self, config: &ChannelConfig) -> bool {
+        self.over(config.clone()) == *config
+    }
+}
+
 /// What a channel keeps. Zero means no limit. What exceeds a limit is deleted, oldest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -72,7 +134,8 @@ pub struct StoreOptions {
     pub defaults: ChannelConfig,
     /// For dead-letter channels that nothing below names; `defaults` when absent.
     pub dead_letter: Option<ChannelConfig>,
-    /// For channels whose name matches; the last match wins.
+    /// For channels whose name matches; the last match wins. What was chosen for a channel when it was
+    /// made wins over a wildcard, and a filter that is the channel's name over that.
     pub overrides: Vec<(Filter, ChannelConfig)>,
     /// Decides for every channel, instead of all the above.
     pub resolver: Option<Resolver>,
@@ -84,11 +147,16 @@ pub struct StoreOptions {
 
 /// Says what a channel is configured to do.
 #[derive(Clone)]
-pub struct Resolver(Arc<dyn Fn(&ChannelName) -> ChannelConfig + Send + Sync>);
+pub struct Resolver(Arc<Resolve>);
+
+type Resolve = dyn Fn(&ChannelName, &Chosen) -> ChannelConfig + Send + Sync;
 
 impl Resolver {
-    /// A resolver that asks `resolve`. The same name must give the same answer.
-    pub fn new(resolve: impl Fn(&ChannelName) -> ChannelConfig + Send + Sync + 'static) -> Self {
+    /// A resolver that asks `resolve`, with a channel's name and what was chosen for it when it was made.
+    /// The same questions must have the same answer.
+    pub fn new(
+        resolve: impl Fn(&ChannelName, &Chosen) -> ChannelConfig + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(resolve))
     }
 }
@@ -109,18 +177,20 @@ impl fmt::Debug for Resolver {
 }
 
 impl StoreOptions {
-    /// What `channel` is configured to do.
+    /// What `channel` is configured to do, when this was chosen for it as it was made.
     #[must_use]
-    pub fn for_channel(&self, channel: &ChannelName) -> ChannelConfig {
+    pub fn for_channel(&self, channel: &ChannelName, chosen: &Chosen) -> ChannelConfig {
         if let Some(Resolver(resolve)) = &self.resolver {
-            return resolve(channel);
+            return resolve(channel, chosen);
         }
         let named =
             self.overrides.iter().rev().find(|(filter, _)| filter.matches(channel.as_str()));
-        match (named, &self.dead_letter) {
-            (Some((_, config)), _) => config.clone(),
-            (None, Some(config)) if channel.is_dead_letter() => config.clone(),
-            _ => self.defaults.clone(),
-        }
+        let config = match (named, &self.dead_letter) {
+            (Some((filter, config)), _) if filter.is_literal() => return config.clone(),
+            (Some((_, config)), _) => config,
+            (None, Some(config)) if channel.is_dead_letter() => config,
+            _ => &self.defaults,
+        };
+        chosen.over(config.clone())
     }
 }

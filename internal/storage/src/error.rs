@@ -128,6 +128,9 @@ pub enum ChannelError {
     /// There is no such channel.
     #[error("there is no channel {0}")]
     NotFound(ChannelName),
+    /// There is one already.
+    #[error("channel {0} exists already")]
+    Exists(ChannelName),
     /// The store was closed.
     #[error("the data directory is closed")]
     Closed,

@@ -44,7 +44,7 @@ mod twin;
 mod walk;
 
 pub use channel::{Appended, BACKLOG_BYTES_MAX, Channel, Turn};
-pub use config::{ChannelConfig, Limits, RECORD_BYTES_MAX, Resolver, StoreOptions};
+pub use config::{ChannelConfig, Chosen, Limits, RECORD_BYTES_MAX, Resolver, StoreOptions};
 pub use error::{AppendError, ChannelError, CommitError, OpenError, PublishError, ReadError};
 pub use follow::{FollowFrom, Followed, Follower};
 pub use inspect::{

@@ -9,7 +9,7 @@ use pubsub_types::{ChannelName, Format, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::config::ChannelConfig;
+use crate::config::{ChannelConfig, Chosen};
 use crate::epochs::Epochs;
 use crate::recovery::Place;
 use crate::scan::Encoding;
@@ -28,6 +28,9 @@ pub(crate) struct Manifest {
     pub(crate) channel: ChannelName,
     pub(crate) log_id: Uuid,
     pub(crate) config: ChannelConfig,
+    /// What was chosen when the channel was made.
+    #[serde(default, skip_serializing_if = "Chosen::is_empty")]
+    pub(crate) chosen: Chosen,
     /// Sealed segments, oldest first.
     pub(crate) sealed: Vec<SegmentInfo>,
     /// File of the active segment.
@@ -172,6 +175,7 @@ impl Manifest {
             channel,
             log_id,
             config,
+            chosen: Chosen::default(),
             sealed: Vec::new(),
             active: None,
             durable_index: 0,

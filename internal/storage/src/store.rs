@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pubsub_disk::{Disk, EntryKind, Lock, LockError};
+use pubsub_disk::{Disk, Entry, EntryKind, Lock, LockError};
 use pubsub_types::{
     ChannelName, FILE_NAME_MAX_BYTES, SubscriberId, SyncPolicy, Timestamp, file_name_for,
     name_from_file,
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::channel::Channel;
-use crate::config::StoreOptions;
+use crate::config::{Chosen, StoreOptions};
 use crate::error::{ChannelError, OpenError};
 use crate::job::{Executor, Job, Task};
 use crate::manifest::{self, Read};
@@ -223,7 +223,7 @@ impl Store {
         name: &ChannelName,
         now: Timestamp,
     ) -> Result<Arc<Channel>, ChannelError> {
-        self.get(name, false, now)
+        self.get(name, Wanted::There, now)
     }
 
     /// The channel of this name, made when there is none.
@@ -235,13 +235,27 @@ impl Store {
         name: &ChannelName,
         now: Timestamp,
     ) -> Result<Arc<Channel>, ChannelError> {
-        self.get(name, true, now)
+        self.get(name, Wanted::Any, now)
+    }
+
+    /// Makes a channel, for which this is chosen: it stays so whatever the configuration says of channels
+    /// in general, and is overruled only by what it says of this very channel.
+    ///
+    /// # Errors
+    /// There is one of this name, or it could not be made.
+    pub fn create_channel(
+        &self,
+        name: &ChannelName,
+        chosen: Chosen,
+        now: Timestamp,
+    ) -> Result<Arc<Channel>, ChannelError> {
+        self.get(name, Wanted::New(chosen), now)
     }
 
     fn get(
         &self,
         name: &ChannelName,
-        create: bool,
+        wanted: Wanted,
         now: Timestamp,
     ) -> Result<Arc<Channel>, ChannelError> {
         let mut channels = self.channels.lock();
@@ -249,7 +263,10 @@ impl Store {
             return Err(ChannelError::Closed);
         }
         if let Some(channel) = channels.get(name) {
-            return Ok(channel.clone());
+            return match wanted {
+                Wanted::New(_) => Err(ChannelError::Exists(name.clone())),
+                Wanted::Any | Wanted::There => Ok(channel.clone()),
+            };
         }
         let io = |what| move |source| ChannelError::Io { channel: name.clone(), what, source };
         let dir = channel_dir(name);
@@ -260,8 +277,14 @@ impl Store {
                 self.disk.sync_dir(Path::new(CHANNELS)).map_err(io("open the directory"))?;
                 made = true;
             }
+            Ok(entries)
+                if matches!(wanted, Wanted::New(_))
+                    && is_made(&*self.disk, &dir, &entries).map_err(io("open the manifest"))? =>
+            {
+                return Err(ChannelError::Exists(name.clone()));
+            }
             Ok(_) => (),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && wanted != Wanted::There => {
                 self.disk.create_dir(&dir).map_err(io("make the directory"))?;
                 self.disk.sync_dir(Path::new(CHANNELS)).map_err(io("make the directory"))?;
                 made = true;
@@ -272,8 +295,11 @@ impl Store {
             Err(error) => return Err(io("open the directory")(error)),
         }
         let place = Place { disk: &*self.disk, dir: &dir, name };
-        let config = self.options.for_channel(name);
-        let recovered = recover(place, config, self.new_log_id(name), now)?;
+        let chosen = match wanted {
+            Wanted::New(chosen) => chosen,
+            Wanted::Any | Wanted::There => Chosen::default(),
+        };
+        let recovered = recover(place, &self.options, chosen, self.new_log_id(name), now)?;
         for finding in &recovered.findings {
             tracing::warn!(channel = %name, %finding, "channel files needed attention");
         }
@@ -446,7 +472,9 @@ impl Store {
             if let Err(error) = file.write() {
                 tracing::warn!(channel = %file.channel(), subscriber = %file.id(), %error, "position was not written; it is tried again");
             }
-            let config = self.options.for_channel(file.channel());
+            let channel = self.channels.lock().get(file.channel()).cloned();
+            let Some(channel) = channel else { continue };
+            let config = channel.config();
             // A position that is lost with the power costs repeated deliveries only; it need not be
             // safer than the messages themselves.
             let due = match config.sync {
@@ -534,6 +562,24 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("node", &self.node()).finish_non_exhaustive()
     }
+}
+
+/// What is wanted of a channel's name.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    /// The channel that is there.
+    There,
+    /// The channel, made when there is none.
+    Any,
+    /// A channel that is made.
+    New(Chosen),
+}
+
+/// Whether there is a channel in a directory with these `entries`. Its making may have been interrupted
+/// before it was one.
+fn is_made(disk: &dyn Disk, dir: &Path, entries: &[Entry]) -> io::Result<bool> {
+    let is_manifest = |entry: &Entry| entry.name.starts_with(manifest::NAME);
+    Ok(!entries.iter().all(is_manifest) || !matches!(manifest::load(disk, dir)?, Read::Absent))
 }
 
 /// Whether `every` has passed since `last`, which is then `now`. A clock that stepped back starts the

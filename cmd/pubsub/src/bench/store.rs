@@ -87,7 +87,7 @@ impl Bench {
         let dir = tempfile::Builder::new().prefix(".pubsub-bench-").tempdir_in(&place).map_err(
             |error| Fail::io(format!("make a directory in {}", place.display()), &error),
         )?;
-        let resolver = Resolver::new(config_of);
+        let resolver = Resolver::new(|name, _| config_of(name));
         let options = StoreOptions { resolver: Some(resolver), ..StoreOptions::default() };
         let node = Node::start("bench", &dir.path().join("data"), options)
             .map_err(|error| Fail::new(fail::FAILURE, pubsub_messenger::error_text(&error), ""))?;

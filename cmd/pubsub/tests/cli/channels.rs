@@ -50,6 +50,47 @@ fn settings_of_a_channel_stay_whoever_opens_the_directory_next() {
 }
 
 #[test]
+fn what_was_chosen_for_a_channel_outlives_the_configuration_of_the_server() {
+    let world = World::new();
+    let format = |channel| world.json(&["channel", "info", channel])["config"]["format"].clone();
+    let node = world.start_configured("storage: {format: jsonl}");
+    world.ok(&["channel", "add", "orders", "--format", "binary", "--max-messages", "100"]);
+    world.ok(&["channel", "add", "others"]);
+    world.ok(&["pub", "orders", "1"]);
+    assert_eq!((format("orders"), format("others")), ("binary".into(), "jsonl".into()));
+    node.stop();
+    let yaml = "storage: {format: jsonl, sync_policy: always, channels: {'*': {format: jsonl}}}";
+    let node = world.start_configured(yaml);
+    assert_eq!(format("orders"), "binary");
+    let info = world.json(&["channel", "info", "orders"]);
+    assert_eq!(info["config"]["sync"], "always", "what was not chosen is configured");
+    assert_eq!(info["config"]["limits"]["max_messages"], 100);
+    assert_eq!(info["config"]["keep_history"], true);
+    node.stop();
+    // The command itself, as there is no server.
+    assert_eq!(format("orders"), "binary");
+    let node =
+        world.start_configured("storage: {format: binary, channels: {orders: {format: jsonl}}}");
+    assert_eq!((format("orders"), format("others")), ("jsonl".into(), "binary".into()));
+    world.ok(&["pub", "orders", "2"]);
+    assert_eq!(world.ok(&["sub", "orders", "--from-start", "--count", "2"]), "1\n2\n");
+    node.stop();
+    let _node = world.start_configured("storage: {format: jsonl}");
+    assert_eq!(format("orders"), "binary", "the entry is gone, and the choice is still there");
+}
+
+#[test]
+fn a_choice_that_the_configuration_overrules_is_refused() {
+    let world = World::new();
+    let _node = world.start_configured("storage: {channels: {orders: {format: jsonl}}}");
+    let ran = world.run(&["channel", "add", "orders", "--format", "binary"]);
+    assert_eq!(ran.code, 6, "{ran:?}");
+    assert!(ran.stderr.contains("storage.channels.orders"), "{ran:?}");
+    assert_eq!(world.json(&["channel", "ls"]), serde_json::json!([]));
+    world.ok(&["channel", "add", "orders", "--format", "jsonl", "--max-bytes", "1MiB"]);
+}
+
+#[test]
 fn a_misspelt_channel_is_not_found_and_the_right_one_is_named() {
     for running in [true, false] {
         let world = World::new();

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pubsub_config::Config;
 use pubsub_node::Node;
 use pubsub_node::control::Server;
+use pubsub_node::options::store_options;
 use pubsub_storage::StoreOptions;
 use pubsub_testkit::{Process, Source, Workdir};
 use tokio::runtime::Runtime;
@@ -44,12 +46,22 @@ impl World {
 
     /// Starts a node on the data directory.
     pub(crate) fn start(&self) -> Running {
+        self.start_with(StoreOptions::default())
+    }
+
+    /// Starts a node that is configured so.
+    pub(crate) fn start_configured(&self, yaml: &str) -> Running {
+        let config = Config::from_yaml(yaml, "pubsub.yaml", &|_| None).unwrap();
+        self.start_with(store_options(&config))
+    }
+
+    fn start_with(&self, options: StoreOptions) -> Running {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let node = Node::start("alice", &self.data(), StoreOptions::default()).unwrap();
+        let node = Node::start("alice", &self.data(), options).unwrap();
         let server = runtime.block_on(async { Server::start(node.clone()) }).unwrap();
         Running { node, server, runtime }
     }

@@ -33,8 +33,6 @@ pub struct OpenMode {
     pub patience: Duration,
     /// Listens on the control socket while we are the node, so that others can talk to us.
     pub serve: bool,
-    /// Settings for a channel that is to be made; all others keep theirs.
-    pub settings: Option<(ChannelName, ChannelConfig)>,
 }
 
 impl Default for OpenMode {
@@ -44,7 +42,6 @@ impl Default for OpenMode {
             name: "local".to_owned(),
             patience: Duration::from_secs(5),
             serve: false,
-            settings: None,
         }
     }
 }
@@ -253,9 +250,8 @@ impl Client {
             }
             Self::Local(local) => {
                 let ops = local.ops.clone();
-                let subscribe = move || {
-                    ops.subscribe(&channel, id.as_ref(), start, &Claimant::embedded())
-                };
+                let subscribe =
+                    move || ops.subscribe(&channel, id.as_ref(), start, &Claimant::embedded());
                 let subscription = blocking(subscribe).await?;
                 let (after, made) = (subscription.after(), subscription.made());
                 Ok(Subscribed { source: From::Local(Box::new(subscription)), after, made })
@@ -302,20 +298,17 @@ impl Local {
 
 /// Becomes the node of `dir`. What its channels were configured to do, they go on doing.
 fn start(dir: &Path, mode: &OpenMode) -> Result<Arc<Node>, StartError> {
-    let settings = mode.settings.clone();
     let data_dir = dir.to_owned();
-    let resolver = Resolver::new(move |channel| {
+    let resolver = Resolver::new(move |channel, chosen| {
         let recorded =
             FileDisk::open(&data_dir).ok().and_then(|disk| recorded_config(&disk, channel));
-        match (recorded, &settings) {
-            (Some(config), _) => config,
-            (None, Some((name, config))) if name == channel => config.clone(),
+        recorded.unwrap_or_else(|| {
             // The position of a failed message moves on as soon as its letter is committed.
-            (None, _) if channel.is_dead_letter() => {
-                ChannelConfig { sync: SyncPolicy::Always, ..ChannelConfig::default() }
-            }
-            (None, _) => ChannelConfig::default(),
-        }
+            let letters = channel.is_dead_letter().then_some(SyncPolicy::Always);
+            let defaults = ChannelConfig::default();
+            let sync = letters.unwrap_or(defaults.sync);
+            chosen.over(ChannelConfig { sync, ..defaults })
+        })
     });
     let options = StoreOptions { resolver: Some(resolver), ..StoreOptions::default() };
     Node::start(&mode.name, dir, options)

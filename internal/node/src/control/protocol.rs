@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use pubsub_storage::{ChannelConfig, ChannelStats};
+use pubsub_storage::{ChannelConfig, ChannelStats, Chosen};
 use pubsub_types::{ChannelName, SubscriberId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -60,8 +60,9 @@ pub enum Request {
     ChannelAdd {
         /// Its name.
         channel: ChannelName,
-        /// Its configuration; `None` is what the node configures.
-        config: Option<Box<ChannelConfig>>,
+        /// What is chosen for it; the node configures the rest.
+        #[serde(default)]
+        chosen: Chosen,
     },
     /// Lists all channels.
     ChannelList,

@@ -14,7 +14,7 @@ use pubsub_node::control::{
     StartFrom,
 };
 use pubsub_node::subscription::{SubscriptionSettings, Subscriptions, Types};
-use pubsub_storage::StoreOptions;
+use pubsub_storage::{Chosen, StoreOptions};
 use pubsub_types::{ChannelName, SubscriberId};
 use tokio::runtime::{Builder, Runtime};
 
@@ -202,7 +202,7 @@ fn a_client_goes_on_with_the_node_after_the_one_that_stopped() {
     world.node.close().unwrap();
     let World { runtime, server, node, dir } = world;
     drop((server, node));
-    let request = Request::ChannelAdd { channel: orders(), config: None };
+    let request = Request::ChannelAdd { channel: orders(), chosen: Chosen::default() };
     let (answer, _) = runtime.block_on(client.request(request, bytes::Bytes::new())).unwrap();
     assert!(matches!(answer, Response::Done { .. }), "{answer:?}");
     assert!(!client.is_remote());

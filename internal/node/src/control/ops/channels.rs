@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pubsub_storage::{Channel, ChannelConfig, ChannelStats, Position};
+use pubsub_storage::{Channel, ChannelConfig, ChannelError, ChannelStats, Chosen, Position};
 use pubsub_types::{ChannelName, Seq};
 
 use super::super::protocol::{ChannelInfo, ChannelRow, ErrorCode, Failure, Response};
@@ -13,26 +13,21 @@ impl Ops {
     pub(super) fn channel_add(
         &self,
         name: &ChannelName,
-        config: Option<Box<ChannelConfig>>,
+        chosen: Chosen,
     ) -> Result<Response, Failure> {
-        let configured = self.node.store().options().for_channel(name);
-        if config.is_some_and(|wanted| *wanted != configured) {
+        if self.channel_names()?.contains(name) {
+            return Err(ChannelError::Exists(name.clone()).into());
+        }
+        let store = self.node.store();
+        // Made all the same, it would not do what was asked for.
+        if !chosen.holds_in(&store.options().for_channel(name, &chosen)) {
             return Err(Failure::new(
                 ErrorCode::Conflict,
-                format!(
-                    "a running node takes the settings of channel {name} from its configuration"
-                ),
-                format!("set storage.channels.{name} in the node's configuration and restart it"),
+                format!("the node's configuration says otherwise of channel {name}"),
+                format!("change storage.channels.{name} in it, and restart the node"),
             ));
         }
-        let (_, made) = self.open_or_create(name)?;
-        if !made {
-            return Err(Failure::new(
-                ErrorCode::Conflict,
-                format!("channel {name} exists already"),
-                format!("`pubsub channel info {name}` shows it"),
-            ));
-        }
+        store.create_channel(name, chosen, clock::now())?;
         Ok(Response::Done { what: format!("made channel {name}") })
     }
 

@@ -53,7 +53,7 @@ impl Ops {
     ) -> Result<(Response, Bytes), Failure> {
         let response = match request {
             Request::Publish { channel, messages } => self.publish(&channel, &messages, body)?,
-            Request::ChannelAdd { channel, config } => self.channel_add(&channel, config)?,
+            Request::ChannelAdd { channel, chosen } => self.channel_add(&channel, chosen)?,
             Request::ChannelList => self.channel_list()?,
             Request::ChannelInfo { channel } => self.channel_info(&channel)?,
             Request::ChannelCompact { channel, before, dry_run } => {
@@ -171,6 +171,10 @@ impl From<ChannelError> for Failure {
         let message = pubsub_messenger::error_text(&error);
         match error {
             ChannelError::NotFound(_) => Self::new(ErrorCode::NotFound, message, ""),
+            ChannelError::Exists(name) => {
+                let advice = format!("`pubsub channel info {name}` shows it");
+                Self::new(ErrorCode::Conflict, message, advice)
+            }
             ChannelError::Io { source, .. } => io_failure(message, &source),
             _ => Self::new(ErrorCode::Failed, message, ""),
         }
