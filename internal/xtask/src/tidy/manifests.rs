@@ -20,13 +20,14 @@ struct Package {
 }
 
 /// The arrows. A package that is new gets its line here, and a thought.
-const PACKAGES: [Package; 17] = [
+const PACKAGES: [Package; 18] = [
     Package { name: "pubsub-types", knows: &[] },
     Package { name: "pubsub-envelope", knows: &["pubsub-types"] },
     Package { name: "pubsub-disk", knows: &[] },
     Package { name: "pubsub-storage", knows: &["pubsub-disk", "pubsub-envelope", "pubsub-types"] },
     Package { name: "pubsub-config", knows: &["pubsub-types"] },
     Package { name: "pubsub-messenger", knows: &["pubsub-envelope", "pubsub-types"] },
+    Package { name: "pubsub-interest", knows: &["pubsub-types"] },
     Package { name: "pubsub-federation", knows: &["pubsub-envelope", "pubsub-types"] },
     Package { name: "pubsub-nats", knows: &["pubsub-types"] },
     Package { name: "pubsub-tls", knows: &[] },
@@ -92,12 +93,13 @@ const PACKAGES: [Package; 17] = [
 const FOR_TESTS: [&str; 2] = ["pubsub-sim", "pubsub-testkit"];
 
 /// Packages whose code decides: no runtime, no sockets, no randomness of the system's.
-pub(super) const MACHINES: [&str; 6] = [
+pub(super) const MACHINES: [&str; 7] = [
     "pubsub-types",
     "pubsub-envelope",
     "pubsub-messenger",
     "pubsub-config",
     "pubsub-storage",
+    "pubsub-interest",
     "pubsub-nats",
 ];
 
