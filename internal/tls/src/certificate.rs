@@ -10,6 +10,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
+use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use crate::name::{NameError, check_name};
 use crate::text::printable;
@@ -22,6 +23,8 @@ pub struct Certificate {
     pub subject: String,
     /// Issuer as one line; fit to be shown, and for nothing else.
     pub issuer: String,
+    /// Common name of the issuer; fit to be shown, and for nothing else.
+    pub issuer_name: String,
     /// Common names of the subject, as they came.
     pub common_names: Vec<String>,
     /// Whether there is an extension of alternative names.
@@ -72,7 +75,8 @@ impl Certificate {
         let mut facts = Self {
             subject: printable(&parsed.subject().to_string()),
             issuer: printable(&parsed.issuer().to_string()),
-            common_names: common_names(&parsed),
+            issuer_name: common_names(parsed.issuer()).first().map_or_else(String::new, |name| printable(name)),
+            common_names: common_names(parsed.subject()),
             has_alternative_names: false,
             dns_names: Vec::new(),
             ip_addresses: Vec::new(),
@@ -161,12 +165,10 @@ pub(crate) fn instant(time: ASN1Time) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
-fn common_names(parsed: &X509Certificate<'_>) -> Vec<String> {
+fn common_names(name: &X509Name<'_>) -> Vec<String> {
     // What is not text is kept as an empty name, which is refused where a name is needed.
-    let text = |name: &x509_parser::x509::AttributeTypeAndValue<'_>| {
-        name.as_str().map(str::to_owned).unwrap_or_default()
-    };
-    parsed.subject().iter_common_name().map(text).collect()
+    let text = |part: &AttributeTypeAndValue<'_>| part.as_str().unwrap_or_default().to_owned();
+    name.iter_common_name().map(text).collect()
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

@@ -135,7 +135,7 @@ impl TlsError {
             }
             Self::NotAnAuthority { .. } => "set tls.ca to ca.crt, as `pubsub-keys ca init` made it",
             Self::ForeignList { .. } => {
-                "set tls.crl to the crl.pem beside the authority, as `pubsub-keys revoke` writes it"
+                "set tls.crl to the ca.crl beside the authority, as `pubsub-keys revoke` writes it"
             }
         }
     }
