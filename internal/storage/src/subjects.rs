@@ -151,7 +151,8 @@ impl Channel {
         Ok(active)
     }
 
-    /// Subjects that match, in byte order, from the first greater than `after`; at most `max` of them.
+    /// Subjects that match, in byte order, from the first greater than `after`; at most `max` of them. The
+    /// channel's own name is one of them, and comes where its name is in that order.
     ///
     /// # Errors
     /// A file could not be read.
@@ -238,11 +239,23 @@ impl Channel {
         after: Option<&str>,
         mut each: impl FnMut(&str, Span) -> bool,
     ) -> Result<(), ReadError> {
-        let wanted = Wanted::new(filter, self.name.as_str());
-        let (snapshot, active) = {
+        let own = self.name.as_str();
+        let wanted = Wanted::new(filter, own);
+        // The channel's own subject is stored as an empty one, which indexes have before all others. Here
+        // it has its name, so it is passed over there and asked for by itself.
+        let named = after.max(Some(""));
+        let (snapshot, active, own_active) = {
             let contents = self.contents.read();
-            (contents.snapshot(), active_subjects(&contents.active.index, wanted, after))
+            let index = &contents.active.index;
+            (contents.snapshot(), active_subjects(index, wanted, named), span_of_own(index))
         };
+        let mut own_span = None;
+        if wanted.matches("") && after < Some(own) {
+            own_span = self.sealed_own_span(&snapshot)?;
+            if let Some(span) = own_active {
+                own_span = Some(join(own_span, span));
+            }
+        }
         let mut indexes = Vec::with_capacity(snapshot.sealed.len());
         for sealed in snapshot.sealed.iter() {
             let io = |source| self.io_error(sealed, source);
@@ -253,10 +266,10 @@ impl Channel {
         for (sealed, index) in &indexes {
             let deleted = snapshot.deleted_in(sealed);
             cursors.push(match index {
-                SegmentIndex::Memory(index) => Box::new(index.subjects(wanted, after)),
+                SegmentIndex::Memory(index) => Box::new(index.subjects(wanted, named)),
                 SegmentIndex::File(index) => Box::new(
                     index
-                        .subjects(wanted, after, deleted)
+                        .subjects(wanted, named, deleted)
                         .map_err(|error| self.index_error(sealed, error))?,
                 ),
             });
@@ -281,13 +294,14 @@ impl Channel {
         }
         let mut active = active.into_iter().peekable();
         loop {
-            let next = match (heads.peek(), active.peek()) {
-                (None, None) => return Ok(()),
-                (Some(head), None) => head.subject.clone(),
-                (None, Some((subject, _))) => subject.clone(),
-                (Some(head), Some((subject, _))) => head.subject.clone().min(subject.clone()),
+            let heads_at = heads.peek().map(|head| head.subject.as_str());
+            let active_at = active.peek().map(|(subject, _)| subject.as_str());
+            let own_at = own_span.map(|_| own);
+            let Some(next) = [heads_at, active_at, own_at].into_iter().flatten().min() else {
+                return Ok(());
             };
-            let mut joined: Option<Span> = None;
+            let next = next.to_owned();
+            let mut joined = if next == own { own_span.take() } else { None };
             while heads.peek().is_some_and(|head| head.subject == next) {
                 if let Some(head) = heads.pop() {
                     joined = Some(join(joined, head.span));
@@ -297,13 +311,32 @@ impl Channel {
             if let Some((_, span)) = active.next_if(|(subject, _)| *subject == next) {
                 joined = Some(join(joined, span));
             }
-            let subject = if next.is_empty() { own } else { &next };
             if let Some(span) = joined
-                && !each(subject, span)
+                && !each(&next, span)
             {
                 return Ok(());
             }
         }
+    }
+
+    /// The messages of the channel's own subject in the sealed segments.
+    fn sealed_own_span(&self, snapshot: &Snapshot) -> Result<Option<Span>, ReadError> {
+        let mut joined = None;
+        for sealed in snapshot.sealed.iter() {
+            let deleted = snapshot.deleted_in(sealed);
+            let span = self.ask(sealed, snapshot, |index| match index {
+                SegmentIndex::Memory(index) => Ok(span_of_own(index)),
+                SegmentIndex::File(index) => {
+                    let Some(first) = index.next("", Seq::FIRST, deleted)? else { return Ok(None) };
+                    let last = index.last("", deleted)?.unwrap_or(first);
+                    Ok(Some(Span { first, last, count: index.count("", deleted)? }))
+                }
+            })?;
+            if let Some(span) = span {
+                joined = Some(join(joined, span));
+            }
+        }
+        Ok(joined)
     }
 
     /// Asks the index of `sealed`; once more, built anew, when its file turns out to be damaged.
@@ -456,6 +489,12 @@ fn join(joined: Option<Span>, span: Span) -> Span {
         last: joined.last.max(span.last),
         count: joined.count + span.count,
     })
+}
+
+/// The messages of the channel's own subject in an index in memory.
+fn span_of_own(index: &ActiveIndex) -> Option<Span> {
+    let first = index.next("", Seq::FIRST)?;
+    Some(Span { first, last: index.last("").unwrap_or(first), count: index.count("") })
 }
 
 /// The subjects of an index in memory that match, with their messages, in byte order.

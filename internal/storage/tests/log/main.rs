@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use pubsub_disk::{Disk, FileDisk};
 use pubsub_envelope::NewRecord;
 use pubsub_storage::{Channel, ChannelConfig, Executor, Item, Job, Start, Store, StoreOptions};
-use pubsub_types::{ChannelName, Format, Seq, SubscriberId, SyncPolicy, Timestamp};
+use pubsub_types::{ChannelName, Filter, Format, Seq, SubscriberId, SyncPolicy, Timestamp};
 use uuid::Uuid;
 
 /// Runs jobs when asked, on the thread that asks.
@@ -71,6 +71,64 @@ impl World {
         self.queue.run_all();
         appended.ticket.wait().unwrap();
         appended.last.get()
+    }
+}
+
+#[test]
+fn pages_of_subjects_skip_none_and_have_the_channels_own_name_in_its_place() {
+    let named = ["a", "orders", "orders-old", "orders.eu", "ordersz", "zebra", "order", "Z"];
+    for format in [Format::Jsonl, Format::Binary] {
+        let mut world = World::new(options(format, SyncPolicy::Periodic));
+        let filler = vec![b'x'; 900];
+        for nth in 0..24 {
+            // The last ones are in the active segment, and one subject is nowhere else.
+            let subject = if nth == 23 { "zebra" } else { named[nth % 5] };
+            let subject = if nth % 7 == 3 { named[6 + nth % 2] } else { subject };
+            let record =
+                NewRecord { time: Timestamp(1), subject, payload: &filler, ..NewRecord::default() };
+            let ticket = world.channel().append(&[record]).unwrap().ticket;
+            world.queue.run_all();
+            ticket.wait().unwrap();
+        }
+        world = world.reopen(options(format, SyncPolicy::Periodic));
+        let channel = world.channel();
+        assert!(channel.stats().segments > 3);
+        let page = |filter: &Filter, after: Option<&str>, max| {
+            let infos = channel.subjects(filter, after, max).unwrap();
+            infos.into_iter().map(|info| info.subject).collect::<Vec<_>>()
+        };
+        let mut expected = named.to_vec();
+        expected.sort_unstable();
+        for size in 1..4 {
+            let mut paged: Vec<String> = Vec::new();
+            loop {
+                let more = page(&Filter::all(), paged.last().map(String::as_str), size);
+                if more.is_empty() {
+                    break;
+                }
+                paged.extend(more);
+            }
+            assert_eq!(paged, expected, "{format} in pages of {size}");
+        }
+        assert_eq!(page(&Filter::all(), Some(""), 1), ["Z"]);
+        let own = Filter::new("orders").unwrap();
+        assert_eq!(page(&own, None, 9), ["orders"]);
+        assert_eq!(page(&own, Some("order"), 9), ["orders"]);
+        assert_eq!(page(&own, Some("orders"), 9), Vec::<String>::new());
+        assert_eq!(page(&Filter::new("orders.*").unwrap(), None, 9), ["orders.eu"]);
+
+        let info = &channel.subjects(&own, None, 1).unwrap()[0];
+        assert_eq!(info.count, channel.count_of("orders").unwrap());
+        assert_eq!(Some(info.first), channel.first_of("orders").unwrap());
+        assert_eq!(Some(info.last), channel.last_of("orders").unwrap());
+        assert_eq!(channel.totals(&Filter::all()).unwrap().messages, 24);
+        assert_eq!(channel.totals(&Filter::all()).unwrap().subjects, named.len() as u64);
+
+        let end = Seq::new(25).unwrap();
+        channel.purge(&own, end, 0, Timestamp(2)).unwrap().1.unwrap();
+        world.queue.run_all();
+        expected.retain(|subject| *subject != "orders");
+        assert_eq!(page(&Filter::all(), None, 99), expected);
     }
 }
 
