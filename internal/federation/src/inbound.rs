@@ -1,9 +1,12 @@
 //! Judging what comes in: each message of a peer is taken once, or dropped with a reason.
 //!
 //! ```text
-//!   names that cannot be ─▶ route that is not the peer's ─▶ our own, back again ─▶ not its right
+//!   names that cannot be ─▶ our own, back again ─▶ route that is not the peer's ─▶ not its right
 //!        ─▶ here already (source) ─▶ here already (id) ─▶ taken: covered, and our name put on its route
 //! ```
+//!
+//! A message of another node that has our name on its route is here already, too, unless we passed it on
+//! and then died before it was synced. Its source tells: what is not covered is taken back.
 //!
 //! Taking a message marks it as taken at once, so that another link's copy is dropped while the first is
 //! being written. Who then cannot write it says so with [`Inbound::undo`]. Copies judged in the
@@ -36,7 +39,7 @@ const NAME_BYTES: usize = name::NODE_NAME_MAX_BYTES;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Dropped {
-    /// It was here before: its route has our name. `loop_dropped` in the audit.
+    /// It was here before, and its route has our name. `loop_dropped` in the audit.
     Loop,
     /// It says it comes from our own log, and its route does not say so. `policy_violation`.
     OwnLog,
@@ -172,7 +175,7 @@ impl Inbound {
         let origin = origin_or(meta, via);
         // Without a route, it is the origin alone.
         let last = meta.route.iter().next_back().unwrap_or(origin);
-        if origin == self.me.as_str() || meta.route.contains(self.me.as_str()) {
+        if origin == self.me.as_str() {
             return Some(Dropped::Loop);
         }
         if last != peer {
@@ -190,8 +193,12 @@ impl Inbound {
         if via.origins == Origins::Own && (origin != peer || meta.route.iter().nth(1).is_some()) {
             return Some(Dropped::ForeignOrigin);
         }
+        let was_here = meta.route.contains(self.me.as_str());
         match &meta.source {
-            Some(source) if self.coverage.contains(origin, source) => Some(Dropped::Duplicate),
+            None if was_here => Some(Dropped::Loop),
+            Some(source) if self.coverage.contains(origin, source) => {
+                Some(if was_here { Dropped::Loop } else { Dropped::Duplicate })
+            }
             source if ids.knows(meta.id, source.is_some()) => Some(Dropped::DuplicateId),
             _ => None,
         }

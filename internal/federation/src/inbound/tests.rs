@@ -112,12 +112,25 @@ fn the_same_message_by_another_way_is_dropped() {
 
 #[test]
 fn what_was_here_before_is_a_loop() {
-    for names in ["me\nb", "a\nme\nb", "a\nme\nc\nb"] {
-        let batch = one(7, "", forwarded(names, OTHER_LOG, 3), None);
-        assert_eq!(fresh(Origins::Any, &batch), Some(Dropped::Loop), "{names:?}");
+    for meta in [
+        forwarded("me\nb", OTHER_LOG, 3),
+        Meta { source: None, ..forwarded("a\nme\nb", OTHER_LOG, 3) },
+    ] {
+        assert_eq!(fresh(Origins::Any, &one(7, "", meta, None)), Some(Dropped::Loop), "{meta:?}");
     }
     let batch = one(7, "", Meta { origin: "me", ..Meta::default() }, Some(6));
     assert_eq!(fresh(Origins::Any, &batch), Some(Dropped::Loop));
+    let (mut inbound, mut ids) = (inbound(), SeenIds::new(9));
+    let first = one(7, "", forwarded("a\nb", OTHER_LOG, 3), None);
+    assert_eq!(judge(&mut inbound, &via(Origins::Any), &first, &mut ids), None);
+    let back = one(9, "", forwarded("a\nb\nme\nc\nb", OTHER_LOG, 3), None);
+    assert_eq!(judge(&mut inbound, &via(Origins::Any), &back, &mut ids), Some(Dropped::Loop));
+}
+
+#[test]
+fn what_was_passed_on_and_lost_in_a_crash_is_taken_back() {
+    let batch = one(7, "", forwarded("a\nb\nme\nc\nb", OTHER_LOG, 3), None);
+    assert_eq!(fresh(Origins::Any, &batch), None);
 }
 
 #[test]

@@ -508,6 +508,12 @@ impl Sub {
         }
     }
 
+    /// Whether the peer has this message for certain: it gave it to us in its present life. What it
+    /// passed on before may have died with it unsynced, and is sent back; it knows what it has.
+    fn came_from(&self, peer: &str, seq: u64, meta: &Meta<'_>) -> bool {
+        seq > self.log.last && meta.route.iter().rev().nth(1) == Some(peer)
+    }
+
     /// Makes a frame of a batch that goes up to where was read.
     fn seal(
         &mut self,
@@ -567,7 +573,7 @@ impl Reading<'_> {
             "" => self.me,
             origin => origin,
         };
-        if origin == self.peer || meta.route.contains(self.peer) {
+        if origin == self.peer || known.came_from(self.peer, record.seq, &meta) {
             out.counters.echoes_dropped += 1;
             known.after = record.seq;
             return true;

@@ -52,17 +52,30 @@ fn what_could_not_be_read_leaves_a_hole_and_is_told() {
 }
 
 #[test]
-fn what_the_peer_had_is_not_sent_and_the_position_moves_on() {
-    let mut hub = Hub::sending(edge(&["orders"]), 10);
+fn what_the_peer_gave_us_is_not_sent_back_and_the_position_moves_on() {
+    let mut hub = Hub::linked(edge(&["orders"]));
+    // Up to 10 when the link came up: that may be of a former life of the peer's.
+    hub.session.channel(&channel("orders"), &log(7, 1, 10), hub.now);
+    hub.hear(&Frame::Subscribe { sub: 0, start: Start::New });
+    hub.session.opened(OutSub(0), Opened { after: 8, missing: None }, hub.now);
+    hub.poll();
     hub.forget();
-    let route = pubsub_envelope::Route::parse("a\nedge\nhub").unwrap();
-    let source = pubsub_envelope::Source { log: Uuid::nil(), epoch: 0, seq: 1, previous: 0 };
-    let through = Meta { origin: "a", route, source: Some(source), ..Meta::default() };
-    let theirs = Meta { origin: "edge", ..Meta::default() };
-    hub.read(&[record(11, through, b""), record(12, theirs, b"")], true);
-    let sent = batches(&hub.sent);
-    assert_eq!((sent.len(), sent[0].len(), sent[0].position().seq), (1, 0, 12));
-    assert_eq!(hub.session.status().counters.echoes_dropped, 2);
+    let source = Source { log: Uuid::nil(), epoch: 0, seq: 1, previous: 0 };
+    let through = |route| {
+        let route = Route::parse(route).unwrap();
+        Meta { origin: "a", route, source: Some(source), ..Meta::default() }
+    };
+    let records = [
+        record(9, Meta { origin: "edge", ..Meta::default() }, b"its own"),
+        record(10, through("a\nedge\nhub"), b"perhaps lost"),
+        record(11, through("a\nedge\nhub"), b"it has that"),
+        record(12, through("a\nedge\nb\nhub"), b"perhaps lost"),
+        record(13, through("edge\nb\nhub"), b"its own"),
+    ];
+    hub.read(&records, true);
+    assert_eq!(hub.sent_seqs(), [10, 12]);
+    assert_eq!(batches(&hub.sent)[0].position().seq, 13);
+    assert_eq!(hub.session.status().counters.echoes_dropped, 3);
 }
 
 #[test]

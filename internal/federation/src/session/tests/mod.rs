@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pubsub_envelope::{Kind, Meta, NewRecord, Record, binary};
+use pubsub_envelope::{Kind, Meta, NewRecord, Record, Route, Source, binary};
 use pubsub_types::{ChannelName, Filter, Timestamp};
 use uuid::Uuid;
 
