@@ -117,6 +117,20 @@ impl Close {
         })
     }
 
+    /// Whether what waits in the outbox should still be sent. A client that is too slow would hold on to
+    /// it, and the other side of a broken connection gets nothing.
+    #[must_use]
+    pub const fn lets_send(&self) -> bool {
+        !matches!(
+            self,
+            Self::SlowConsumerPending { .. }
+                | Self::SlowConsumerDeadline
+                | Self::ReadError
+                | Self::WriteError
+                | Self::ClientClosed
+        )
+    }
+
     /// The reason that monitoring and disconnect events give.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
