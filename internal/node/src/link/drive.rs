@@ -7,29 +7,28 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
-use futures_util::{FutureExt, Sink, StreamExt};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use pubsub_audit::Event as AuditEvent;
 use pubsub_config::LinkStart;
 use pubsub_federation::{
-    Action, Batch, CloseCode, Closed, Event, InSub, Link, Message, MissingReason, OutSub, Peer,
-    Position, RefuseCode, Start, Via, matches_any,
+    Action, Batch, CloseCode, Closed, Event, InSub, Link, MissingReason, OutSub, Peer, Position,
+    RefuseCode, Start, Via, matches_any,
 };
 use pubsub_storage::{ChannelError, PublishError};
 use pubsub_types::{ChannelName, Filter, SubscriberId};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_tungstenite::tungstenite;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use uuid::Uuid;
 
+use super::frames::{Frames, Heard};
 use super::hub::reject;
 use super::inbox::{Inbox, OpenInboxError, Stored};
 use super::outbox::{Outbox, log_info, subscriber_id};
@@ -38,8 +37,6 @@ use super::shard::{LinkCounters, LinkEntry, Order, Shard, add, audit_peer};
 use super::socket::Socket;
 use super::status::{DialPhase, DialState};
 
-/// Frames that wait for the socket before the machine is asked for more.
-const FRAMES_MAX: usize = 16;
 /// Time for the last words of a link.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 
@@ -84,6 +81,14 @@ struct Storing {
     stored: Option<Stored>,
 }
 
+/// A channel that the machine was told of.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    log: Uuid,
+    /// What comes after this was published since the link is up.
+    live_after: u64,
+}
+
 struct Drive<'a> {
     shard: &'a Rc<Shard>,
     entry: Rc<LinkEntry>,
@@ -94,15 +99,15 @@ struct Drive<'a> {
     via: Option<Rc<Via>>,
     /// Channels that the peer receives.
     sends: Vec<Filter>,
-    /// Channels that the machine was told of, and their logs.
-    told: BTreeMap<ChannelName, Uuid>,
+    /// Channels that the machine was told of.
+    told: BTreeMap<ChannelName, Told>,
+    /// Channels that were here when they were last listed; only known for an ephemeral peer.
+    there: Option<BTreeSet<ChannelName>>,
     established: Option<Duration>,
     outgoing: BTreeMap<OutSub, Outbox>,
     incoming: BTreeMap<InSub, Incoming>,
     news: FuturesUnordered<LocalBoxFuture<'static, News>>,
-    frames: VecDeque<tungstenite::Message>,
-    /// Something was given to the sink and not flushed.
-    unflushed: bool,
+    frames: Frames,
     batches: u64,
     rate: Rc<Rate>,
     closed: Option<Closed>,
@@ -128,6 +133,7 @@ pub(crate) async fn drive(
         hub,
         addr: addr.clone(),
         peer: RefCell::default(),
+        ephemeral: Cell::default(),
         certified,
         since: Shard::now(),
         counters: LinkCounters::default(),
@@ -144,12 +150,12 @@ pub(crate) async fn drive(
         via: None,
         sends: Vec::new(),
         told: BTreeMap::new(),
+        there: None,
         established: None,
         outgoing: BTreeMap::new(),
         incoming: BTreeMap::new(),
         news: FuturesUnordered::new(),
-        frames: VecDeque::new(),
-        unflushed: false,
+        frames: Frames::default(),
         batches: 0,
         rate: Rc::default(),
         closed: None,
@@ -167,7 +173,7 @@ impl Drive<'_> {
         loop {
             self.act().await;
             if let Some(closed) = self.closed.take() {
-                self.end(&mut sink, &mut stream, &closed).await;
+                self.frames.say_goodbye(&mut sink, &mut stream, &closed, CLOSE_TIME).await;
                 return closed;
             }
             let deadline = self.entry.machine.borrow().deadline();
@@ -179,9 +185,7 @@ impl Drive<'_> {
                         self.learn(news);
                     }
                 }
-                sent = flush(&mut sink, &mut self.frames, &mut self.unflushed),
-                    if !self.frames.is_empty() || self.unflushed =>
-                {
+                sent = self.frames.flush(&mut sink), if !self.frames.is_flushed() => {
                     if let Err(error) = sent {
                         self.hangup(&error.to_string());
                     }
@@ -202,24 +206,14 @@ impl Drive<'_> {
         tell(&mut **self.entry.machine.borrow_mut(), Shard::now())
     }
 
-    fn received(&mut self, message: Option<Result<tungstenite::Message, tungstenite::Error>>) {
-        use tungstenite::Message as Ws;
-        let message = match message {
-            Some(Ok(Ws::Binary(bytes))) => Message::Binary(bytes),
-            Some(Ok(Ws::Text(text))) => Message::Text(text.as_str().to_owned()),
-            // The library answers them.
-            Some(Ok(Ws::Ping(_) | Ws::Pong(_) | Ws::Frame(_))) => {
-                self.unflushed = true;
-                return;
+    fn received(&mut self, frame: Option<Result<tungstenite::Message, tungstenite::Error>>) {
+        match self.frames.hear(frame) {
+            Heard::Message(message) => {
+                self.with(|machine, now| machine.handle_message(message, now));
             }
-            Some(Ok(Ws::Close(frame))) => {
-                let text = frame.map(|frame| format!("{} {}", u16::from(frame.code), frame.reason));
-                return self.hangup(&text.unwrap_or_default());
-            }
-            Some(Err(error)) => return self.hangup(&error.to_string()),
-            None => return self.hangup("the connection ended"),
-        };
-        self.with(|machine, now| machine.handle_message(message, now));
+            Heard::Control => (),
+            Heard::End(text) => self.hangup(&text),
+        }
     }
 
     fn hangup(&mut self, text: &str) {
@@ -236,15 +230,10 @@ impl Drive<'_> {
 
     /// Does what the machine says, until it says nothing more or the socket is busy.
     async fn act(&mut self) {
-        while self.frames.len() < FRAMES_MAX && self.closed.is_none() {
+        while self.frames.has_room() && self.closed.is_none() {
             let Some(action) = self.with(|machine, _| machine.poll_action()) else { return };
             match action {
-                Action::Send(Message::Binary(bytes)) => {
-                    self.frames.push_back(tungstenite::Message::Binary(bytes));
-                }
-                Action::Send(Message::Text(text)) => {
-                    self.frames.push_back(tungstenite::Message::text(text));
-                }
+                Action::Send(message) => self.frames.push(message),
                 Action::Admit { peer } => self.admit(&peer),
                 Action::Established { peer, sends, receives, lz4 } => {
                     self.established(peer, sends, &receives, lz4);
@@ -299,6 +288,7 @@ impl Drive<'_> {
         self.audit_peer = audit_peer(peer.name.as_str(), &self.entry.addr);
         self.established = Some(Shard::now());
         *self.entry.peer.borrow_mut() = Some(peer.name.clone());
+        self.entry.ephemeral.set(peer.ephemeral);
         let origins = {
             let peers = self.shard.peers.borrow();
             self.rate.set(peers.share(&peer.name).rate.filter(|_| self.entry.inbound));
@@ -346,17 +336,43 @@ impl Drive<'_> {
                 }
             };
             let info = log_info(&channel);
-            match gone.remove(name) {
-                Some(log) if log != info.log => {
+            let told = match gone.remove(name) {
+                Some(told) if told.log == info.log => told,
+                Some(_) => {
                     self.with(|machine, now| machine.channel_removed(name, now));
+                    Told { log: info.log, live_after: 0 }
                 }
-                Some(_) | None => (),
-            }
-            self.told.insert(name.clone(), info.log);
+                None => {
+                    let made_since = self.there.as_ref().is_some_and(|there| !there.contains(name));
+                    Told { log: info.log, live_after: if made_since { 0 } else { info.last } }
+                }
+            };
+            self.told.insert(name.clone(), told);
             self.with(|machine, now| machine.channel(name, &info, now));
         }
         for name in gone.keys() {
             self.with(|machine, now| machine.channel_removed(name, now));
+        }
+        if self.is_ephemeral() {
+            self.there = Some(names.into_iter().collect());
+        }
+    }
+
+    /// Whether the peer keeps no files, so that nothing is remembered of it here either.
+    fn is_ephemeral(&self) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.ephemeral)
+    }
+
+    /// Where a peer starts that wants only what is published while it is connected: at what was said
+    /// before it learnt that it is, so that nothing it may count on is missed.
+    fn live_start(&self, name: &ChannelName) -> Start {
+        match self.told.get(name) {
+            Some(Told { log, live_after }) => {
+                // An epoch ends with the process, and a link before that.
+                let epoch = self.shard.existing(name).map_or(0, |channel| channel.epoch());
+                Start::After(Position { log: *log, epoch, seq: *live_after })
+            }
+            None => Start::Live,
         }
     }
 
@@ -377,6 +393,7 @@ impl Drive<'_> {
             {
                 Start::All
             }
+            (Start::Live, ..) if self.is_ephemeral() => self.live_start(name),
             (start, ..) => start,
         };
         let kept_as = self.kept_as();
@@ -453,6 +470,10 @@ impl Drive<'_> {
         opened: Result<Rc<Inbox>, OpenInboxError>,
     ) {
         let known = opened.map_err(|error| error.to_string()).and_then(|inbox| {
+            if self.is_ephemeral() {
+                // It never sends again what it sent. Of what was not read, no position is written.
+                return Ok((inbox, None));
+            }
             match inbox.position(self.shard, end.log) {
                 Ok(position) => Ok((inbox, position)),
                 Err(error) => Err(error.to_string()),
@@ -627,28 +648,6 @@ impl Drive<'_> {
         }
     }
 
-    /// Says the last words, and lets the peer say its own.
-    async fn end(
-        &mut self,
-        sink: &mut SplitSink<Socket, tungstenite::Message>,
-        stream: &mut SplitStream<Socket>,
-        closed: &Closed,
-    ) {
-        let frame = CloseFrame {
-            code: closed.code.to_u16().into(),
-            // A control frame holds 125 bytes, two of which are the code.
-            reason: cut(&closed.text, 123).into(),
-        };
-        self.frames.push_back(tungstenite::Message::Close(Some(frame)));
-        let words = async {
-            flush(sink, &mut self.frames, &mut self.unflushed).await?;
-            while let Some(Ok(_)) = stream.next().await {}
-            Ok::<(), tungstenite::Error>(())
-        };
-        // A peer that is gone hears nothing; that is no news.
-        let _heard = tokio::time::timeout(CLOSE_TIME, words).await;
-    }
-
     fn say_goodbye(&self, closed: &Closed, up: Option<Duration>) {
         let Some(up) = up else { return };
         let unacked = self.entry.machine.borrow().status().in_flight_bytes;
@@ -660,32 +659,6 @@ impl Drive<'_> {
             reason: closed.to_string(),
         });
     }
-}
-
-/// Gives frames to the sink and flushes it. May be dropped and called again.
-async fn flush(
-    sink: &mut SplitSink<Socket, tungstenite::Message>,
-    frames: &mut VecDeque<tungstenite::Message>,
-    unflushed: &mut bool,
-) -> Result<(), tungstenite::Error> {
-    std::future::poll_fn(|context: &mut Context<'_>| {
-        let mut sink = Pin::new(&mut *sink);
-        while !frames.is_empty() {
-            std::task::ready!(sink.as_mut().poll_ready(context))?;
-            if let Some(frame) = frames.pop_front() {
-                sink.as_mut().start_send(frame)?;
-                *unflushed = true;
-            }
-        }
-        std::task::ready!(sink.as_mut().poll_flush(context))?;
-        *unflushed = false;
-        Poll::Ready(Ok(()))
-    })
-    .await
-}
-
-fn cut(text: &str, max: usize) -> &str {
-    &text[..text.floor_char_boundary(max)]
 }
 
 /// A peer's share of messages a second.

@@ -9,8 +9,10 @@
 //! disconnection of any length is a position that waits, and nothing is buffered for it. What the machines
 //! decide is in `pubsub-federation`; sockets, files and time are here.
 
+mod connect;
 mod dial;
 mod drive;
+mod frames;
 mod hub;
 mod inbox;
 mod outbox;

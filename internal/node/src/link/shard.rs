@@ -71,6 +71,8 @@ pub(crate) struct LinkEntry {
     pub(crate) hub: Option<String>,
     pub(crate) addr: String,
     pub(crate) peer: RefCell<Option<NodeName>>,
+    /// The peer keeps no files, and nothing is kept for it.
+    pub(crate) ephemeral: Cell<bool>,
     /// Who the peer is by its certificate.
     pub(crate) certified: Option<pubsub_tls::Peer>,
     /// Since the start of the process.

@@ -67,10 +67,12 @@ fn positions(shard: &Shard) -> Vec<(ChannelName, SubscriberId, String)> {
     found
 }
 
+/// Peers that are connected and keep positions.
 fn connected(shard: &Shard) -> BTreeSet<String> {
     let name =
         |entry: &Rc<super::shard::LinkEntry>| entry.peer.borrow().as_ref().map(ToString::to_string);
-    shard.entries().iter().filter(|entry| entry.inbound).filter_map(name).collect()
+    let keeps = |entry: &&Rc<super::shard::LinkEntry>| entry.inbound && !entry.ephemeral.get();
+    shard.entries().iter().filter(keeps).filter_map(name).collect()
 }
 
 /// Notes that the peers that are connected were seen now.
