@@ -298,6 +298,9 @@ impl Drive<'_> {
             peer: peer.name.clone(),
             origins: origins.filter(|_| self.entry.inbound).unwrap_or_default(),
         }));
+        if self.entry.inbound && !peer.ephemeral {
+            self.shard.follow(&peer.name, &sends);
+        }
         self.peer = Some(peer);
         self.sends = sends;
         let event = match self.side {
@@ -386,15 +389,9 @@ impl Drive<'_> {
     }
 
     fn open(&mut self, sub: OutSub, name: &ChannelName, start: Start) {
-        let start = match (start, self.side, &self.peer) {
-            // Where a peer starts that never was here is for the hub to say, too.
-            (Start::New, Side::Hub { .. }, Some(peer))
-                if self.shard.peers.borrow().share(&peer.name).start == LinkStart::All =>
-            {
-                Start::All
-            }
-            (Start::Live, ..) if self.is_ephemeral() => self.live_start(name),
-            (start, ..) => start,
+        let start = match start {
+            Start::Live if self.is_ephemeral() => self.live_start(name),
+            start => start,
         };
         let kept_as = self.kept_as();
         let opened =
@@ -642,6 +639,11 @@ impl Drive<'_> {
                     ?receives,
                     "what flows over a link changed"
                 );
+                if let Some(peer) =
+                    self.peer.as_ref().filter(|it| self.entry.inbound && !it.ephemeral)
+                {
+                    self.shard.follow(&peer.name, &sends);
+                }
                 self.sends = sends;
             }
             event => tracing::info!(peer = &*peer.name, ?event, "link"),

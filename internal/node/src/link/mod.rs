@@ -15,6 +15,7 @@ mod drive;
 mod frames;
 mod hub;
 mod inbox;
+mod kept;
 mod outbox;
 mod settings;
 mod shard;
@@ -44,6 +45,7 @@ pub use status::{
     CertificateStatus, ChannelFlow, HubStatus, LinkReport, LinkState, LinksStatus, Traffic,
 };
 
+use self::kept::Follower;
 use self::shard::{Order, Shard};
 use crate::Node;
 
@@ -122,14 +124,20 @@ impl Links {
             .enable_all()
             .build()
             .map_err(LinksError::Start)?;
+        // Before anybody publishes: what comes from now on is for the hubs, too.
+        let made = node.store().channels_version();
+        let mut followers: Vec<Follower> = settings.hubs.iter().map(Follower::hub).collect();
+        followers.iter().for_each(|hub| hub.follow(node));
+        followers.extend(kept::known_peers(node).into_iter().filter(|_| settings.hub.is_some()));
+        kept::new_channels(node, &followers);
         let (commands, received) = unbounded_channel();
         let (known, node, log) = (node, node.clone(), audit.clone());
         let thread = Builder::new()
             .name("pubsub-links".into())
             .spawn(move || {
-                let shard = Shard::new(node, settings, tls, log);
+                let shard = Shard::new(node, settings, tls, log, followers);
                 let local = tokio::task::LocalSet::new();
-                local.block_on(&runtime, serve(shard, listener, received));
+                local.block_on(&runtime, serve(shard, listener, received, made));
             })
             .map_err(LinksError::Start)?;
         let links = Arc::new(Self { commands, thread: Mutex::new(Some(thread)), listening, audit });
@@ -191,6 +199,7 @@ async fn serve(
     shard: Rc<Shard>,
     listener: Option<StdListener>,
     mut commands: UnboundedReceiver<Command>,
+    mut made: u64,
 ) {
     watch::warn_of_ends(&shard);
     if let Some(listener) = listener {
@@ -205,8 +214,6 @@ async fn serve(
     drop(shard.tasks.spawn_local(watch::watch(shard.clone())));
     drop(shard.tasks.spawn_local(sweep::sweep(shard.clone())));
     let mut channels = tokio::time::interval(CHANNELS_EVERY);
-    let mut made = shard.node.store().channels_version();
-    keep_for_hubs(&shard, true);
     loop {
         tokio::select! {
             command = commands.recv() => match command {
@@ -218,7 +225,7 @@ async fn serve(
                 let now = shard.node.store().channels_version();
                 if now != made {
                     made = now;
-                    keep_for_hubs(&shard, false);
+                    kept::new_channels(&shard.node, &shard.followers.borrow());
                     shard.channels_changed();
                 }
                 shard.inboxes.tick();
@@ -226,40 +233,6 @@ async fn serve(
         }
     }
     end(&shard).await;
-}
-
-/// Begins to keep messages for hubs that were never reached: what is published before the first
-/// connection is sent with it.
-///
-/// A channel that was there before starts at its end, or where the configuration says so at its
-/// beginning; one that is made later starts at its beginning.
-fn keep_for_hubs(shard: &Shard, at_start: bool) {
-    use pubsub_config::LinkStart;
-    use pubsub_federation::matches_any;
-    if shard.settings.hubs.is_empty() {
-        return;
-    }
-    let names = match shard.node.store().channels() {
-        Ok(names) => names,
-        Err(error) => {
-            tracing::error!(%error, "channels could not be listed for the hubs");
-            return;
-        }
-    };
-    for hub in &shard.settings.hubs {
-        let Some(id) = outbox::subscriber_id(&hub.addr) else { continue };
-        for name in names.iter().filter(|name| matches_any(&hub.lists.publish, name)) {
-            let kept =
-                shard.existing(name).map_err(|error| error.to_string()).and_then(|channel| {
-                    let from_end = at_start && hub.start == LinkStart::New;
-                    let at = if from_end { channel.last_seq() } else { 0 };
-                    shard.keep(&channel, &id, at).map_err(|error| error.to_string())
-                });
-            if let Err(error) = kept {
-                tracing::error!(channel = %name, hub = hub.addr, error, "messages cannot be kept for a hub");
-            }
-        }
-    }
 }
 
 /// Ends every link, and waits for them.

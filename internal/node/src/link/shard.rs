@@ -18,12 +18,13 @@ use pubsub_audit::AuditLog;
 use pubsub_federation::{CloseCode, Link, NodeName, PeerPolicy, SessionConfig};
 use pubsub_storage::{Channel, ChannelError, PositionFile, Start};
 use pubsub_tls::Reloading;
-use pubsub_types::{ChannelName, SubscriberId};
+use pubsub_types::{ChannelName, Filter, SubscriberId};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::inbox::Inboxes;
+use super::kept::Follower;
 use super::settings::{LinkSettings, Peers};
 use super::status::DialState;
 use crate::{Node, clock};
@@ -39,6 +40,8 @@ pub(crate) struct Shard {
     pub(crate) inboxes: Inboxes,
     pub(crate) links: RefCell<BTreeMap<LinkId, Rc<LinkEntry>>>,
     pub(crate) dials: RefCell<Vec<Rc<RefCell<DialState>>>>,
+    /// Those that we send to: all hubs, and the peers that were ever here.
+    pub(crate) followers: RefCell<Vec<Follower>>,
     pub(crate) counters: HubCounters,
     /// Ends the listener and the dialers.
     pub(crate) ending: CancellationToken,
@@ -112,6 +115,7 @@ impl Shard {
         settings: LinkSettings,
         tls: Option<Reloading>,
         audit: AuditLog,
+        followers: Vec<Follower>,
     ) -> Rc<Self> {
         let peers = settings.hub.as_ref().map(|hub| hub.peers.clone()).unwrap_or_default();
         let inboxes = Inboxes::new(settings.session.name.clone(), settings.seen_ids);
@@ -124,6 +128,7 @@ impl Shard {
             inboxes,
             links: RefCell::default(),
             dials: RefCell::default(),
+            followers: RefCell::new(followers),
             counters: HubCounters::default(),
             ending: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -195,6 +200,17 @@ impl Shard {
             incarnation: node.incarnation,
             ..self.settings.session.clone()
         }
+    }
+
+    /// Keeps for a peer that is here what it gets, from now on and whether it is connected or not.
+    pub(crate) fn follow(&self, peer: &NodeName, filters: &[Filter]) {
+        let start = self.peers.borrow().share(peer).start;
+        let (name, filters) = (peer.to_string(), filters.to_vec());
+        let follower = Follower { name, is_peer: true, filters, start };
+        follower.follow(&self.node);
+        let mut followers = self.followers.borrow_mut();
+        followers.retain(|known| !known.is_peer || known.name != follower.name);
+        followers.push(follower);
     }
 
     /// Tells every link that channels were made or removed.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use pubsub_storage::Noted;
 use pubsub_types::{ChannelName, SubscriberId, Timestamp};
 
+use super::kept::Follower;
 use super::shard::Shard;
 use crate::clock;
 
@@ -123,6 +124,10 @@ fn forget_absent(shard: &Shard, ttl: Duration) {
         };
         if now.since(seen) < ttl {
             continue;
+        }
+        shard.followers.borrow_mut().retain(|known| !known.is_peer || known.name != peer);
+        if let Err(error) = Follower::forget(&shard.node, &peer) {
+            tracing::warn!(peer, %error, "it was not noted that a peer is forgotten");
         }
         match shard.node.store().forget(&channel, &id) {
             Ok(_) => {
