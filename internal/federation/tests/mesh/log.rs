@@ -49,10 +49,6 @@ impl Log {
         LogInfo { log: self.id, epochs, first: self.first, last: self.visible() }
     }
 
-    pub(crate) fn epoch_of(&self, seq: u64) -> u64 {
-        EpochList(self.epochs.clone()).of(seq)
-    }
-
     pub(crate) fn append(&mut self, new: &NewRecord<'_>) -> u64 {
         let seq = self.last() + 1;
         let mut bytes = Vec::new();

@@ -36,7 +36,7 @@ fn history(plan: &Plan, seed: u64, sabotage: Sabotage) -> (World, Vec<String>) {
     let mut rng = Rng::new(seed ^ 0x5eed);
     let topology = (plan.topology)(&mut rng);
     let mut world = World::new(topology, seed, plan.faults, sabotage);
-    world.disturb(plan.messages, SECOND * 20);
+    world.disturb(plan.messages, SECOND * 10);
     let end = world.now + SETTLE;
     let mut found = check::complaints(&world, plan.ordered);
     while !found.is_empty() && world.now < end {
@@ -127,6 +127,83 @@ fn a_star_of_twenty_has_every_message_once_and_in_order() {
 #[test]
 fn a_full_mesh_has_every_message_once_and_in_order() {
     promise("a_full", &FULL, 60);
+}
+
+/// Records of one node can no longer be read; everybody else has them by the other way round.
+const DAMAGED: Plan = Plan {
+    topology: |rng| Topology::ring(5).shuffled(rng),
+    faults: Faults { damage: true, ..Faults::ALL },
+    messages: 60,
+    ordered: false,
+};
+
+#[test]
+fn what_one_node_can_no_longer_read_comes_the_other_way_round() {
+    promise("what_one_node", &DAMAGED, 60);
+}
+
+/// The checks must see what is broken on purpose, or they promise nothing.
+fn is_found(plan: &Plan, sabotage: Sabotage, seeds: u64) {
+    let found = (0..seeds).any(|seed| !history(plan, seed, sabotage).1.is_empty());
+    assert!(found, "{sabotage:?} went unseen in {seeds} histories");
+}
+
+#[test]
+fn the_checks_see_a_position_ahead_of_its_sync() {
+    is_found(&CHAIN, Sabotage::PositionAheadOfSync, 100);
+}
+
+#[test]
+fn the_checks_see_a_position_that_waits_for_no_duplicate() {
+    is_found(&RING, Sabotage::DuplicatesAreNotWaitedFor, 400);
+}
+
+#[test]
+fn the_checks_see_a_coverage_that_forgets() {
+    is_found(&CHAIN, Sabotage::CoverageIsForgotten, 100);
+}
+
+#[test]
+fn the_checks_see_a_coverage_that_says_more_than_the_log_has() {
+    is_found(&CHAIN, Sabotage::CoverageOutlivesTheLog, 100);
+}
+
+#[test]
+fn the_checks_see_that_nothing_is_undone() {
+    is_found(&CHAIN, Sabotage::NothingIsUndone, 100);
+}
+
+#[test]
+fn the_checks_see_retention_ahead_of_the_peers_sync() {
+    is_found(&CHAIN, Sabotage::RetentionMovesOnCommitted, 100);
+}
+
+#[test]
+fn histories_meet_what_they_are_made_for() {
+    let mut met = std::collections::BTreeMap::new();
+    for seed in 0..20 {
+        let (world, _) = history(&RING, seed, Sabotage::None);
+        for node in &world.nodes {
+            for (what, times) in node.met() {
+                *met.entry(what.to_owned()).or_insert(0) += times;
+            }
+        }
+    }
+    for what in [
+        "Loop",
+        "Duplicate",
+        "lost in a crash",
+        "epochs",
+        "failed appends",
+        "failed syncs",
+        "refused",
+        "lists changed",
+        "silent",
+        "lost",
+    ] {
+        assert!(met.get(what).is_some_and(|times| *times > 2), "{what}: {met:?}");
+    }
+    assert_eq!(met.get("gap at the start"), None, "what retention took is never asked for");
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use pubsub_envelope::{MessageId, Meta, NewRecord};
 use pubsub_federation::{
-    Action, Backoff, Batch, Coverage, Dropped, InSub, Inbound, Link, Lists, Message, NodeName,
-    OutSub, PeerPolicy, Piece, Position, RefuseCode, SOURCES_MAX, SeenIds, Session, SessionConfig,
-    Start, Taken, Via, resume,
+    Action, Backoff, Batch, CloseCode, Coverage, Dropped, Event, InSub, Inbound, Link, Lists,
+    Message, NodeName, OutSub, PeerPolicy, Piece, Position, RefuseCode, SOURCES_MAX, SeenIds,
+    Session, SessionConfig, Start, Taken, Via, resume,
 };
 use pubsub_sim::Rng;
 use pubsub_types::{ChannelName, Filter, Timestamp};
@@ -81,14 +81,17 @@ pub(crate) struct Node {
     pub(crate) disk: Disk,
     /// Written, and not yet safe from a crash.
     cache: Disk,
+    /// What is acknowledged as durable once the positions are.
+    unflushed: Vec<(u64, InSub, u64)>,
     /// Answers as soon as it wrote, and not only when it synced.
     pub(crate) periodic: bool,
     pub(crate) lz4: bool,
     pub(crate) window: u64,
     sabotage: Sabotage,
-    /// Appends that fail from now on.
+    /// Appends, and syncs of what came over links, that fail from now on.
     pub(crate) failing_appends: u32,
-    pub(crate) dropped: BTreeMap<Dropped, u64>,
+    pub(crate) failing_syncs: u32,
+    met: BTreeMap<String, u64>,
     pub(crate) backoffs: BTreeMap<usize, Backoff>,
     /// What the world is to do.
     pub(crate) wishes: Vec<Wish>,
@@ -131,12 +134,14 @@ impl Node {
             ends: BTreeMap::new(),
             disk: Disk::default(),
             cache: Disk::default(),
+            unflushed: Vec::new(),
             periodic,
             lz4: rng.coin(),
             window: if rng.coin() { 64 << 10 } else { 1 << 20 },
             sabotage,
             failing_appends: 0,
-            dropped: BTreeMap::new(),
+            failing_syncs: 0,
+            met: BTreeMap::new(),
             backoffs: BTreeMap::new(),
             wishes: Vec::new(),
             rng,
@@ -272,9 +277,10 @@ impl Node {
                 let log = self.channels[&channel].log.info();
                 let key = (peer, channel.clone());
                 let opened = resume(start, &log, self.disk.retained.get(&key).copied());
-                if opened.missing.is_none() {
-                    // From now on, what comes after is held back for the peer.
-                    self.disk.retained.entry(key).or_insert(opened.after);
+                // From now on, what comes after is held back for the peer.
+                self.disk.retained.entry(key).or_insert(opened.after);
+                if opened.missing.is_some() {
+                    *self.met.entry("gap at the start".to_owned()).or_insert(0) += 1;
                 }
                 end.readers.insert(sub, (channel, opened.after));
                 end.session.opened(sub, opened, now);
@@ -311,9 +317,35 @@ impl Node {
             Action::Ended { sub, .. } => {
                 end.subs.remove(&sub);
             }
-            Action::Event(_) => (),
-            Action::Close(_) => self.ended(conn, now),
+            Action::Event(event) => {
+                let what = match event {
+                    Event::Refused { .. } => "refused",
+                    Event::ListsChanged { .. } => "lists changed",
+                    Event::ReplayGap { .. } => "gap",
+                    _ => "other",
+                };
+                self.meet(what, 1);
+            }
+            Action::Close(closed) => {
+                let what = match closed.code {
+                    CloseCode::Silent => "silent",
+                    CloseCode::Lost => "lost",
+                    // The mesh is honest, so nobody may be called a liar.
+                    code => panic!("{}: {code:?}: {closed}", self.name),
+                };
+                self.meet(what, 1);
+                self.ended(conn, now);
+            }
         }
+    }
+
+    fn meet(&mut self, what: &str, times: u64) {
+        *self.met.entry(what.to_owned()).or_insert(0) += times;
+    }
+
+    /// What came up in its life, and how often.
+    pub(crate) fn met(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.met.iter().map(|(what, times)| (what.as_str(), *times))
     }
 
     fn ended(&mut self, conn: u64, now: Duration) {
@@ -354,12 +386,13 @@ impl Node {
         let via = end.via.clone().unwrap();
         let channel = self.channels.get_mut(name).unwrap();
         let before = channel.log.last();
-        let dropped = &mut self.dropped;
-        let accepted = channel.inbound.judge(&via, &batch, &mut self.ids, |_, why| {
-            *dropped.entry(why).or_insert(0) += 1;
+        let met = &mut self.met;
+        let accepted = channel.inbound.judge(&via, &batch, &mut self.ids, |_, why: Dropped| {
+            *met.entry(format!("{why:?}")).or_insert(0) += 1;
         });
         if self.failing_appends > 0 && !accepted.is_empty() {
             self.failing_appends -= 1;
+            *met.entry("failed appends".to_owned()).or_insert(0) += 1;
             let taken = accepted.taken();
             if self.sabotage != Sabotage::NothingIsUndone {
                 channel.inbound.undo(&via, &batch, &taken, &mut self.ids);
@@ -374,14 +407,16 @@ impl Node {
         let taken = accepted.taken();
         let took = !accepted.is_empty();
         drop(accepted);
-        let needs = match self.sabotage {
-            Sabotage::DuplicatesAreNotWaitedFor if !took => 0,
-            _ => channel.log.last(),
-        };
+        let needs = channel.log.last();
         if self.periodic {
             end.session.committed(sub, batch.position().seq, now);
         }
-        if self.sabotage == Sabotage::PositionAheadOfSync {
+        let early = match self.sabotage {
+            Sabotage::PositionAheadOfSync => true,
+            Sabotage::DuplicatesAreNotWaitedFor => !took,
+            _ => false,
+        };
+        if early {
             let key = (via.peer.to_string(), name.clone());
             remember(&mut self.cache.positions, key, batch.position());
         }
@@ -422,32 +457,69 @@ impl Node {
 
     /// The disk is asked to keep what was written.
     pub(crate) fn sync(&mut self, now: Duration) {
-        let mut news = Vec::new();
-        for (name, channel) in &mut self.channels {
-            if channel.log.visible() < channel.log.last() {
-                news.push(name.clone());
-            }
-            channel.log.synced = channel.log.last();
-            while let Some(pending) = channel.pending.pop_front() {
-                assert!(pending.needs <= channel.log.synced);
-                let position = pending.batch.position();
-                let key = (pending.via.peer.to_string(), name.clone());
-                remember(&mut self.cache.positions, key, position);
-                if let Some(end) = self.ends.get_mut(&pending.conn)
-                    && end.subs.contains_key(&pending.sub)
-                {
-                    end.session.synced(pending.sub, position.seq, now);
-                }
+        for name in self.channels.keys().cloned().collect::<Vec<_>>() {
+            if self.failing_syncs > 0 && self.may_lose(&name) {
+                self.failing_syncs -= 1;
+                self.meet("failed syncs", 1);
+                self.lose_unsynced(&name, now);
+            } else {
+                self.sync_channel(&name, now);
             }
         }
-        news.iter().for_each(|name| self.woken(name, now));
         for conn in self.conns() {
             self.run(conn, now);
         }
     }
 
-    /// Positions and checkpoints reach the disk some time after they were written.
-    pub(crate) fn flush(&mut self) {
+    fn sync_channel(&mut self, name: &ChannelName, now: Duration) {
+        let Some(channel) = self.channels.get_mut(name) else { return };
+        let news = channel.log.visible() < channel.log.last();
+        channel.log.synced = channel.log.last();
+        for pending in std::mem::take(&mut channel.pending) {
+            assert!(pending.needs <= channel.log.synced);
+            let position = pending.batch.position();
+            let key = (pending.via.peer.to_string(), name.clone());
+            remember(&mut self.cache.positions, key, position);
+            if let Some(end) = self.ends.get_mut(&pending.conn)
+                && end.subs.contains_key(&pending.sub)
+            {
+                end.session.committed(pending.sub, position.seq, now);
+                self.unflushed.push((pending.conn, pending.sub, position.seq));
+            }
+        }
+        if news {
+            self.woken(name, now);
+        }
+    }
+
+    /// Whether a failed sync may take what was not synced: nobody saw it yet, and no publisher was told
+    /// that it is kept.
+    fn may_lose(&self, name: &ChannelName) -> bool {
+        let channel = &self.channels[name];
+        let unsynced = usize::try_from(channel.log.synced).unwrap();
+        let mut theirs = channel.log.iter().skip(unsynced).map(|record| record.meta().source);
+        !self.periodic && !channel.pending.is_empty() && theirs.all(|source| source.is_some())
+    }
+
+    /// A sync fails: what was not synced is lost while the node lives.
+    fn lose_unsynced(&mut self, name: &ChannelName, now: Duration) {
+        let Some(channel) = self.channels.get_mut(name) else { return };
+        channel.log.truncate(channel.log.synced);
+        while let Some(pending) = channel.pending.pop_back() {
+            let Pending { via, batch, taken, .. } = &pending;
+            if self.sabotage != Sabotage::NothingIsUndone {
+                channel.inbound.undo(via, batch, taken, &mut self.ids);
+            }
+            if let Some(end) = self.ends.get_mut(&pending.conn) {
+                end.subs.remove(&pending.sub);
+                end.session.failed(pending.sub, "the sync failed", now);
+            }
+        }
+    }
+
+    /// Positions and checkpoints reach the disk some time after they were written. Only then is the peer
+    /// told that it need not hold anything back: what it then drops must not be asked for again.
+    pub(crate) fn flush(&mut self, now: Duration) {
         for (name, channel) in &self.channels {
             let whole = channel.log.last() == channel.log.synced;
             if whole || self.sabotage == Sabotage::CoverageOutlivesTheLog {
@@ -458,30 +530,11 @@ impl Node {
         }
         self.disk.positions = self.cache.positions.clone();
         self.disk.coverage = self.cache.coverage.clone();
-    }
-
-    /// A sync fails: what was not synced is lost while the node lives.
-    pub(crate) fn commit_failure(&mut self, now: Duration) {
-        for channel in self.channels.values_mut() {
-            // Only what came over links may go: a publisher would have been told.
-            let theirs = channel
-                .log
-                .iter()
-                .skip(usize::try_from(channel.log.synced).unwrap())
-                .all(|record| record.meta().source.is_some());
-            if !theirs || channel.pending.is_empty() || self.periodic {
-                continue;
-            }
-            channel.log.truncate(channel.log.synced);
-            while let Some(pending) = channel.pending.pop_back() {
-                let Pending { via, batch, taken, .. } = &pending;
-                if self.sabotage != Sabotage::NothingIsUndone {
-                    channel.inbound.undo(via, batch, taken, &mut self.ids);
-                }
-                if let Some(end) = self.ends.get_mut(&pending.conn) {
-                    end.subs.remove(&pending.sub);
-                    end.session.failed(pending.sub, "the sync failed", now);
-                }
+        for (conn, sub, seq) in std::mem::take(&mut self.unflushed) {
+            if let Some(end) = self.ends.get_mut(&conn)
+                && end.subs.contains_key(&sub)
+            {
+                end.session.synced(sub, seq, now);
             }
         }
         for conn in self.conns() {
@@ -508,10 +561,15 @@ impl Node {
     pub(crate) fn crash(&mut self) -> Vec<u64> {
         self.up = false;
         for channel in self.channels.values_mut() {
+            let before = channel.log.last();
             channel.log.crash(&mut self.rng);
+            let lost = before - channel.log.last();
+            *self.met.entry("lost in a crash".to_owned()).or_insert(0) += lost;
             channel.pending.clear();
         }
+        self.meet("epochs", 1);
         self.wishes.clear();
+        self.unflushed.clear();
         let conns = self.conns();
         self.ends.clear();
         conns

@@ -173,7 +173,7 @@ impl World {
     fn heal(&mut self) {
         self.faults = Faults::NONE;
         for node in &mut self.nodes {
-            node.failing_appends = 0;
+            (node.failing_appends, node.failing_syncs) = (0, 0);
         }
         let stalled = self.conns.values_mut().flat_map(|conn| &mut conn.ways);
         stalled.for_each(|way| (way.delay, way.bytes_per_ms) = (MS, 10_000));
@@ -228,7 +228,8 @@ impl World {
             }
             Event::Flush { node } => {
                 if self.nodes[node].up {
-                    self.nodes[node].flush();
+                    self.nodes[node].flush(now);
+                    self.fulfil(node);
                     let neighbours = self.topology.neighbours(node);
                     self.nodes[node].trim(&neighbours);
                 }
@@ -286,7 +287,7 @@ impl World {
                 }
                 Wish::Sync => {
                     if self.syncing.insert(node) {
-                        let most = if self.nodes[node].periodic { 200 } else { 5 };
+                        let most = if self.nodes[node].periodic { 1000 } else { 20 };
                         let delay = self.random(0, most);
                         self.at(delay, Event::Sync { node });
                     }
@@ -398,10 +399,7 @@ impl World {
                 self.dial(edge, false);
             }
             8 if self.faults.failures => self.nodes[node].failing_appends += 1,
-            9 if self.faults.failures && self.nodes[node].up => {
-                self.nodes[node].commit_failure(now);
-                self.fulfil(node);
-            }
+            9 if self.faults.failures => self.nodes[node].failing_syncs += 1,
             10 if self.faults.failures && self.nodes[node].up => {
                 let only = vec![Filter::new("metrics").unwrap()];
                 let policy =
