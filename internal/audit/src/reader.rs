@@ -82,8 +82,8 @@ const READ_BYTES: usize = 256 << 10;
 const PIECE_BYTES: usize = 4 << 20;
 /// Longest line. Ours are far shorter.
 const LINE_MAX_BYTES: usize = 1 << 20;
-/// How often to look at a directory that changes while it is looked at, before giving up for now.
-const LOOKS_MAX: usize = 100;
+/// How often to look at a directory that changes while it is looked at. A rotation takes far less.
+const LOOKS_MAX: usize = 1000;
 
 impl Reader {
     /// Reads from the oldest line on. `dir` is the log's directory; it may be missing as long as
@@ -322,7 +322,11 @@ fn open(dir: &Path, mut pick: impl FnMut(&Listing) -> Option<u32>) -> io::Result
             }));
         }
     }
-    Ok(None)
+    Err(too_fast())
+}
+
+fn too_fast() -> io::Error {
+    io::Error::other("the files change faster than they can be listed; try again")
 }
 
 /// What is there, when it did not change while it was looked at: a rotation renames one file after
@@ -332,11 +336,11 @@ fn stable(dir: &Path) -> io::Result<Listing> {
     for _ in 0..LOOKS_MAX {
         let now = list(dir)?;
         if now == before {
-            break;
+            return Ok(now);
         }
         before = now;
     }
-    Ok(before)
+    Err(too_fast())
 }
 
 fn list(dir: &Path) -> io::Result<Listing> {

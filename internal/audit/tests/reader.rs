@@ -140,17 +140,32 @@ fn a_reader_that_is_overtaken_says_so_and_goes_on_with_the_oldest() {
 }
 
 #[test]
-fn a_reader_beside_a_busy_writer_misses_nothing_and_sees_nothing_twice() {
-    const LINES: u64 = 3000;
-    let world = World::new(2000, 10_000);
+fn a_reader_that_is_overtaken_by_no_more_than_it_has_open_misses_nothing() {
+    let world = World::new(1 << 20, 1);
+    // More than a piece, so that the reader stops in the middle of it.
+    let large: String = (0..100_000).map(line).collect();
+    world.plant("audit.jsonl.1", large.as_bytes());
+    world.plant("audit.jsonl", line(100_000).as_bytes());
+    let mut reader = world.oldest();
+    let mut found = reader.read().unwrap().found;
+    assert!(!found.is_empty() && found.len() < 100_000);
+    fs::rename(world.file("audit.jsonl"), world.file("audit.jsonl.1")).unwrap();
+    world.plant("audit.jsonl", line(100_001).as_bytes());
+    found.extend(read(&mut reader));
+    assert_eq!(numbers(&found), (0..100_002).collect::<Vec<_>>());
+}
+
+/// What a reader finds that begins after `before` lines and goes on while lines are written up to
+/// `lines`, `together` at a time.
+fn beside_a_writer(world: &World, before: u64, lines: u64, together: u64) -> Vec<u64> {
     let audit = world.open();
+    log(&audit, 0..before);
     let done = AtomicBool::new(false);
     let found = std::thread::scope(|scope| {
         scope.spawn(|| {
-            for number in 0..LINES {
+            for number in before..lines {
                 audit.log(Event::PolicyReloaded { detail: number.to_string() });
-                // Every other file ends in the middle of a burst.
-                if number % 7 == 0 {
+                if number % together == 0 {
                     audit.flush().unwrap();
                 }
             }
@@ -167,8 +182,22 @@ fn a_reader_beside_a_busy_writer_misses_nothing_and_sees_nothing_twice() {
             }
         }
     });
+    numbers(&found)
+}
+
+#[test]
+fn a_reader_of_a_file_that_is_being_finished_reads_it_to_its_end() {
+    let world = World::new(2000, 10_000);
+    assert_eq!(beside_a_writer(&world, 0, 3000, 7), (0..3000).collect::<Vec<_>>());
     assert!(fs::read_dir(world.dir()).unwrap().count() > 50);
-    assert_eq!(numbers(&found), (0..LINES).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_reader_of_files_that_change_their_names_reads_each_of_them_once() {
+    // A file for every second line.
+    let world = World::new(150, 10_000);
+    assert_eq!(beside_a_writer(&world, 100, 300, 1), (0..300).collect::<Vec<_>>());
+    assert!(fs::read_dir(world.dir()).unwrap().count() > 100);
 }
 
 #[test]

@@ -49,6 +49,11 @@ fn messages_are_spelled_as_the_predecessor_does() {
         r#"{"ts":"2026-11-21T13:28:32.934298826Z","event":"forward","message_id":"order \"7\"\n","channel":"orders","direction":"outbound","peer":"edge","peer_addr":"10.0.0.7:4711","send_duration_ms":1.25}"#,
     ];
     assert_eq!(lines, expected);
+    for unknown in [None, Some(Duration::ZERO)] {
+        let messages = messages(Direction::Inbound);
+        let lines = spelled(&Event::Forward { messages, send_duration: unknown });
+        assert!(lines[0].ends_with(r#""peer_addr":"10.0.0.7:4711"}"#), "{}", lines[0]);
+    }
     let lines = spelled(&Event::LoopDropped(messages(Direction::Inbound)));
     assert_eq!(
         lines[0],

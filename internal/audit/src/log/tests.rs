@@ -162,6 +162,18 @@ fn closing_does_not_wait_for_a_disk_that_refuses() {
 }
 
 #[test]
+fn a_file_that_somebody_moves_away_is_followed_by_a_new_one() {
+    let disk = SimDisk::new(1);
+    let log = AuditLog::open(Arc::new(disk.clone()), LIMITS).unwrap();
+    log.log(numbered(0));
+    log.flush().unwrap();
+    disk.rename(Path::new("audit/audit.jsonl"), Path::new("audit/kept")).unwrap();
+    log.log(numbered(1));
+    log.flush().unwrap();
+    assert_eq!(details(&disk), ["1"]);
+}
+
+#[test]
 fn the_last_handle_closes_the_log() {
     let disk = SimDisk::new(1);
     let log = AuditLog::open(Arc::new(disk.clone()), LIMITS).unwrap();
