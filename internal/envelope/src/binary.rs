@@ -160,12 +160,14 @@ impl BatchHeader {
 
 /// Whether a batch header could start here; says nothing about its health.
 #[must_use]
+#[inline]
 pub fn looks_like_batch(bytes: &[u8]) -> bool {
     bytes.first_chunk().is_some_and(|magic| u32::from_le_bytes(*magic) == BATCH_MAGIC)
 }
 
 /// Length of the record that seems to start here, if that could be one.
 #[must_use]
+#[inline]
 pub fn record_len(bytes: &[u8]) -> Option<usize> {
     let len = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
     (len >= RECORD_HEADER_BYTES && len.is_multiple_of(ALIGNMENT)).then_some(len)
@@ -194,6 +196,7 @@ pub fn parse_record(bytes: &[u8]) -> Option<(RecordRef<'_>, usize)> {
 
 /// Whether the lengths in a record's header fit each other. Cheap, and enough to skip nearly all
 /// places where a scanner behind damage would compute a checksum in vain.
+#[inline]
 fn plausible(record: &[u8]) -> bool {
     let flags = record[31];
     let fixed = u64::from(u32_at(record, 24))
@@ -205,6 +208,7 @@ fn plausible(record: &[u8]) -> bool {
         && fixed <= (record.len() - RECORD_HEADER_BYTES) as u64
 }
 
+#[inline]
 fn parse(record: &[u8]) -> Option<RecordRef<'_>> {
     let flags = record[31];
     let end = record.len() - usize::from(flags & PADDING_MASK);
@@ -219,7 +223,9 @@ fn parse(record: &[u8]) -> Option<RecordRef<'_>> {
     if payload_at as usize > body.len() {
         return None;
     }
-    std::str::from_utf8(&body[subject_at as usize..headers_at as usize]).ok()?;
+    if subject_at < headers_at {
+        std::str::from_utf8(&body[subject_at as usize..headers_at as usize]).ok()?;
+    }
     Some(RecordRef {
         seq: u64_at(record, 8),
         time: Timestamp(i64_at(record, 16)),
@@ -307,6 +313,7 @@ pub fn seal_batch(seed: Seed, batch: &mut [u8], header: &BatchHeader) -> u32 {
     header.encode(seed, head)
 }
 
+#[inline]
 fn record_crc(seed: Seed, record: &[u8]) -> u32 {
     crc32c_append(crc32c_append(seed.0, &record[..4]), &record[8..])
 }

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::envelope::{Envelope, each_member};
+use crate::line;
 use crate::meta::{MessageId, Meta};
 use crate::record::{Kind, NewRecord, Record};
 use crate::source::{Route, Source};
@@ -110,8 +111,10 @@ pub enum BadLine {
 /// The line is damaged, or not ours.
 pub fn decode_line(line: &[u8]) -> Result<Record, BadLine> {
     let Some(covered) = verified(line) else { return Err(BadLine::Damaged) };
-    debug_assert!(covered < line.len());
-    decode_envelope(line, None)
+    match line::decode(&line[..covered]) {
+        Some(record) => Ok(record),
+        None => decode_envelope(line, None),
+    }
 }
 
 /// The record in a line of the predecessor's, which has no `seq` and no `crc`.
@@ -175,7 +178,8 @@ pub fn salvage(stretch: &[u8]) -> Vec<(usize, usize)> {
     found
 }
 
-fn decode_envelope(line: &[u8], seq: Option<u64>) -> Result<Record, BadLine> {
+/// The record in a line, whatever order its keys have; `seq` when it has none.
+pub(crate) fn decode_envelope(line: &[u8], seq: Option<u64>) -> Result<Record, BadLine> {
     let envelope: Envelope<'_> = serde_json::from_slice(line).map_err(|_| not_ours(line))?;
     if envelope.version != VERSION {
         return Err(BadLine::UnknownVersion(envelope.version));
@@ -214,15 +218,7 @@ fn decode_envelope(line: &[u8], seq: Option<u64>) -> Result<Record, BadLine> {
         // Fields that take all the room there is are worth more than what nobody here understands.
         meta.members = "";
     }
-    let mut extensions = Vec::with_capacity(meta.encoded_bytes());
-    meta.encode(&mut extensions).map_err(|_| bad)?;
-    Record::from_parts(
-        seq,
-        time,
-        kind,
-        [&extensions, envelope.subject.as_bytes(), &headers, &payload],
-    )
-    .ok_or(bad)
+    Record::encode(seq, time, kind, (&meta, &envelope.subject, &headers), &payload).ok_or(bad)
 }
 
 /// Tells an envelope of another version, whose other fields may differ, from something else.

@@ -16,6 +16,7 @@ pub mod binary;
 pub mod control;
 mod envelope;
 pub mod jsonl;
+mod line;
 mod meta;
 mod record;
 mod source;

@@ -131,8 +131,15 @@ impl<'a> RecordRef<'a> {
         Meta::decode(extensions_of(self.body, self.layout))
     }
 
+    /// Bytes of memory that the content takes, once kept.
+    #[must_use]
+    pub fn content_bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// Keeps the record; `block` must be the bytes it was found in, which it then shares.
     #[must_use]
+    #[inline]
     pub fn share(&self, block: &Bytes) -> Record {
         Record {
             seq: self.seq,
@@ -229,19 +236,26 @@ impl Record {
         self.body.len()
     }
 
-    pub(crate) fn from_parts(
+    /// A record of envelope, subject, headers and payload; `None` when one is longer than can be said.
+    pub(crate) fn encode(
         seq: u64,
         time: Timestamp,
         kind: Kind,
-        parts: [&[u8]; 4],
+        (meta, subject, headers): (&Meta<'_>, &str, &[u8]),
+        payload: &[u8],
     ) -> Option<Self> {
-        let mut body = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
-        let mut ends = [0_u32; 4];
-        for (part, end) in parts.iter().zip(&mut ends) {
-            body.extend_from_slice(part);
-            *end = u32::try_from(body.len()).ok()?;
-        }
-        let layout = Layout { subject_at: ends[0], headers_at: ends[1], payload_at: ends[2] };
+        let len = meta.encoded_bytes() + subject.len() + headers.len() + payload.len();
+        let mut body = Vec::with_capacity(len);
+        let end = |body: &Vec<u8>| u32::try_from(body.len()).ok();
+        meta.encode(&mut body).ok()?;
+        let subject_at = end(&body)?;
+        body.extend_from_slice(subject.as_bytes());
+        let headers_at = end(&body)?;
+        body.extend_from_slice(headers);
+        let payload_at = end(&body)?;
+        body.extend_from_slice(payload);
+        end(&body)?;
+        let layout = Layout { subject_at, headers_at, payload_at };
         Some(Self { seq, time, kind, body: body.into(), layout })
     }
 }

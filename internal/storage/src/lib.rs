@@ -9,6 +9,7 @@
 //! Files are reached through `pubsub_disk::Disk` only, time is an argument, and threads are somebody
 //! else's ([`Executor`]): so the simulator runs this very code and takes it apart at every step.
 
+mod blocks;
 mod channel;
 mod commit;
 mod compact;

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use bytes::Bytes;
-use pubsub_envelope::{Kind, Record, binary, jsonl};
+use pubsub_envelope::{Kind, Record, RecordRef, binary, jsonl};
 use pubsub_types::{Seq, Timestamp};
 
 use crate::channel::{Channel, count};
@@ -19,7 +19,7 @@ use crate::error::ReadError;
 use crate::index::SlotSet;
 use crate::manifest::{SegmentInfo, Written};
 use crate::report::Finding;
-use crate::scan::{Encoding, Found, SEQUENTIAL_BLOCK_BYTES, Scan};
+use crate::scan::{self, Encoding, Found, SEQUENTIAL_BLOCK_BYTES, Scan, Verdict};
 
 /// Read at once for a single message: the sparse index leads this close to it.
 const LOOKUP_BLOCK_BYTES: usize = 16 << 10;
@@ -201,6 +201,12 @@ impl Reader {
                 }
             }
             let Some(cursor) = &mut self.cursor else { continue };
+            let room = Room { records: max_records - items.len(), bytes: max_bytes - bytes };
+            let before = self.after;
+            bytes += cursor.run(&mut self.after, last, room, &mut items);
+            if self.after > before {
+                continue;
+            }
             let found = match cursor.next() {
                 Ok(found) => found,
                 Err(source) if source.kind() == io::ErrorKind::NotFound => None,
@@ -442,7 +448,59 @@ fn active_cursor(contents: &Contents, wanted: u64, block_bytes: usize) -> Cursor
     }
 }
 
+/// What may still be given out.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    records: usize,
+    bytes: usize,
+}
+
 impl Cursor {
+    /// Gives out messages from where `after` says, one behind the other, as long as none is missing;
+    /// moves `after`. How many bytes of content they have.
+    fn run(&mut self, after: &mut u64, last: u64, mut room: Room, items: &mut Vec<Item>) -> usize {
+        let Self { source, deleted, first_seq, written, expected, .. } = self;
+        let (start, mut bytes) = (*after, 0);
+        // Nothing is deleted before this one.
+        let mut clear = 0;
+        let judge = |record: &RecordRef<'_>| {
+            if record.kind != Kind::Message || record.seq <= *after {
+                return Verdict::Pass;
+            }
+            if record.seq != *after + 1
+                || *after == last
+                || room.records == 0
+                || bytes >= room.bytes
+            {
+                return Verdict::Leave;
+            }
+            *after = record.seq;
+            if record.seq >= clear {
+                let at = slot(*first_seq, record.seq);
+                let next = at.and_then(|at| deleted.next_in(at));
+                clear = next.map_or(u64::MAX, |next| *first_seq + u64::from(next));
+                if clear == record.seq {
+                    return Verdict::Pass;
+                }
+            }
+            room.records -= 1;
+            bytes += record.content_bytes();
+            Verdict::Take
+        };
+        let take = |record| items.push(Item::Record(record));
+        match source {
+            Source::File(scan) => scan.run(judge, take),
+            Source::Memory { bytes, offset, .. } if *written == Written::Binary => {
+                scan::run(bytes, offset, None, judge, take);
+            }
+            Source::Memory { .. } => (),
+        }
+        if *after > start {
+            *expected = Some(*after + 1);
+        }
+        bytes
+    }
+
     #[inline]
     fn next(&mut self) -> io::Result<Option<Found>> {
         match &mut self.source {

@@ -15,8 +15,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pubsub_disk::File;
 use pubsub_envelope::binary::{self, BATCH_HEADER_BYTES, BatchHeader, Seed};
-use pubsub_envelope::{Record, jsonl};
+use pubsub_envelope::{Record, RecordRef, jsonl};
 
+use crate::blocks::{BLOCK_BYTES, Block};
 use crate::config::RECORD_BYTES_MAX;
 
 /// Greatest sequence and log index that is believed. No log gets there, and counting on from the last
@@ -75,9 +76,62 @@ pub(crate) struct Scan {
     pending: VecDeque<Found>,
 }
 
-/// Read at a time when walking from one end to the other: large enough that the call costs nothing
-/// beside the bytes.
-pub(crate) const SEQUENTIAL_BLOCK_BYTES: usize = 256 << 10;
+/// Read at a time when walking from one end to the other.
+pub(crate) const SEQUENTIAL_BLOCK_BYTES: usize = BLOCK_BYTES;
+
+/// What becomes of a record that a run comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is given out.
+    Take,
+    /// The run goes on behind it.
+    Pass,
+    /// The run ends before it.
+    Leave,
+}
+
+/// Goes through the binary records of `block` from `offset` on, for as long as each is whole and
+/// `judge` does not end it; the offset then is where it ended. Where that is not the end of the block,
+/// something is to be looked at more closely.
+///
+/// Nearly all records are read here. With `seed`, they prove themselves; without, they are what we
+/// wrote.
+pub(crate) fn run(
+    block: &Bytes,
+    offset: &mut usize,
+    seed: Option<Seed>,
+    mut judge: impl FnMut(&RecordRef<'_>) -> Verdict,
+    mut take: impl FnMut(Record),
+) {
+    while let Some(rest) = block.get(*offset..) {
+        if binary::looks_like_batch(rest) {
+            let whole = seed.is_none_or(|seed| batch_header(seed, rest).is_some());
+            if !whole {
+                return;
+            }
+            *offset += BATCH_HEADER_BYTES;
+            continue;
+        }
+        let decoded = match seed {
+            Some(seed) => binary::decode_record(seed, rest),
+            None => binary::parse_record(rest),
+        };
+        let Some((record, len)) = decoded else { return };
+        match judge(&record) {
+            Verdict::Take => take(record.share(block)),
+            Verdict::Pass => (),
+            Verdict::Leave => return,
+        }
+        *offset += len;
+    }
+}
+
+/// The batch header here, if it proves itself and its numbers can be true.
+fn batch_header(seed: Seed, bytes: &[u8]) -> Option<BatchHeader> {
+    let believed =
+        |it: &BatchHeader| it.index.max(it.first_seq).max(it.durable_index) <= NUMBER_MAX;
+    BatchHeader::decode(seed, bytes).filter(believed)
+}
 
 impl Scan {
     /// A walk from `at`, which must be where a batch or record starts, to `end`.
@@ -123,20 +177,34 @@ impl Scan {
         }
     }
 
+    /// Goes on through what was read already, as [`run`] does. Nothing but binary is read so.
+    pub(crate) fn run(
+        &mut self,
+        judge: impl FnMut(&RecordRef<'_>) -> Verdict,
+        take: impl FnMut(Record),
+    ) {
+        if let Encoding::Binary(seed) = self.encoding
+            && self.pending.is_empty()
+        {
+            let mut offset = self.window_offset();
+            run(&self.window, &mut offset, Some(seed), judge, take);
+            self.at = self.window_at + offset as u64;
+        }
+    }
+
     /// The bytes from where the walk stands: `wanted` of them, or as many as there are.
     fn fill(&mut self, wanted: usize) -> io::Result<&[u8]> {
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
         let offset = usize::try_from(self.at - self.window_at).unwrap_or(usize::MAX);
         let have = self.window.len().saturating_sub(offset);
         if have < wanted.min(left) {
-            let mut block = vec![0; wanted.max(self.block_bytes).min(left)];
-            let got = self.file.read_at(&mut block, self.at)?;
-            block.truncate(got);
+            let mut block = Block::new(wanted.max(self.block_bytes).min(left));
+            let got = self.file.read_at(block.bytes_mut(), self.at)?;
             if got < wanted.min(left) {
                 // The file is shorter than it was said to be.
                 self.end = self.at + got as u64;
             }
-            self.window = block.into();
+            self.window = block.share(got);
             self.window_at = self.at;
             return Ok(&self.window);
         }
@@ -179,11 +247,7 @@ impl Scan {
     fn step_binary(&mut self, seed: Seed) -> io::Result<Option<Found>> {
         let bytes = self.fill(BATCH_HEADER_BYTES)?;
         if binary::looks_like_batch(bytes) {
-            let believed =
-                |it: &BatchHeader| it.index.max(it.first_seq).max(it.durable_index) <= NUMBER_MAX;
-            let Some(header) = BatchHeader::decode(seed, bytes).filter(believed) else {
-                return Ok(None);
-            };
+            let Some(header) = batch_header(seed, bytes) else { return Ok(None) };
             self.at += BATCH_HEADER_BYTES as u64;
             return Ok(Some(Found::Batch(header)));
         }
@@ -209,7 +273,8 @@ impl Scan {
     }
 
     fn next_line(&mut self, legacy: bool) -> io::Result<Option<Found>> {
-        let mut wanted = self.block_bytes.min(64 << 10);
+        // A new block is read when there is no whole line left in this one.
+        let mut wanted = 1;
         let at = self.at;
         let (line_len, terminated) = loop {
             let bytes = self.fill(wanted)?;
@@ -220,23 +285,23 @@ impl Scan {
             if have as u64 >= (self.end - at).min(RECORD_BYTES_MAX) {
                 break (have, false);
             }
-            wanted = have.saturating_mul(2).max(wanted);
+            wanted = have.saturating_mul(2);
         };
         if line_len == 0 && !terminated {
             self.at = self.end;
             return Ok(None);
         }
         let offset = self.window_offset();
-        let line = self.window.slice(offset..offset + line_len);
+        let line = &self.window[offset..offset + line_len];
         self.at += line_len as u64 + u64::from(terminated);
         if !terminated {
             // A line that nobody ended is no record yet, however whole it looks.
             return Ok(Some(Found::Damaged { at, len: line_len as u64 }));
         }
         let decoded = if legacy {
-            jsonl::decode_legacy_line(&line, self.legacy_seq)
+            jsonl::decode_legacy_line(line, self.legacy_seq)
         } else {
-            jsonl::decode_line(&line)
+            jsonl::decode_line(line)
         };
         // Every line of the predecessor's has a position, readable or not: its reader counted bytes.
         self.legacy_seq += 1;
@@ -245,6 +310,7 @@ impl Scan {
             Ok(record) if record.seq <= NUMBER_MAX => Ok(Some(Found::Record { at, len, record })),
             _ if legacy => Ok(Some(Found::Damaged { at, len: u64::from(len) })),
             _ => {
+                let line = self.window.slice(offset..offset + line_len);
                 self.salvage_line(at, &line);
                 Ok(self.pending.pop_front())
             }
