@@ -6,11 +6,16 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
-use pubsub_nats::{ClientDecoder, ClientOp, Limits, Outbox, Outgoing, encode};
+use pubsub_nats::{
+    Action, ClientDecoder, ClientOp, Delivered, Identity, Info, Limits, Outbox, Outgoing, Peer,
+    Session, Settings, SubId, Unrestricted, encode,
+};
 use rustix::time::{ClockId, clock_gettime};
 
+const NOW: Duration = Duration::from_secs(1);
 const RUNS: usize = 11;
 const MESSAGES: usize = 4_000_000;
 const PAYLOAD: [u8; 128] = [b'x'; 128];
@@ -29,6 +34,8 @@ fn main() {
     format("format MSG with reply", Some("_INBOX.abcdefghijkl.mnop"), b"");
     format("format HMSG", None, HEADERS);
     fan_out("format MSG, 1 to 100");
+    publish("session, PUB");
+    deliver("session, MSG");
 }
 
 /// Reads blocks of 64 KiB, as a socket would hand them over.
@@ -93,6 +100,62 @@ fn fan_out(name: &str) {
             }
         }
         black_box(&outboxes);
+    });
+}
+
+/// A connection that said who it is, with one subscription.
+fn session(out: &mut Outbox) -> (Session, SubId) {
+    let peer = Peer { id: 1, ip: "127.0.0.1".into(), nonce: None, seed: 7 };
+    let mut session =
+        Session::new(Arc::new(Settings::default()), Arc::new(Info::default()), peer, NOW);
+    let mut input =
+        &b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\nSUB orders.> 17\r\n"
+            [..];
+    session.poll(&mut input, &mut Unrestricted, out, NOW).unwrap();
+    assert!(session.authorized(Identity::default(), out).is_none());
+    let action = session.poll(&mut input, &mut Unrestricted, out, NOW);
+    let Some(Action::Subscribe { id, .. }) = action else { unreachable!("it subscribes") };
+    (session, id)
+}
+
+/// From bytes to what is to be routed.
+fn publish(name: &str) {
+    let (mut block, mut in_block) = (Vec::new(), 0);
+    while block.len() < 64 << 10 {
+        encode::publish(&mut block, "orders.eu.created", None, b"", &PAYLOAD);
+        in_block += 1;
+    }
+    let rounds = MESSAGES / in_block;
+    let mut outbox = Outbox::default();
+    let (mut session, _) = session(&mut outbox);
+    report(name, rounds * in_block, || {
+        let mut bytes = 0;
+        for _ in 0..rounds {
+            let mut input = black_box(&block[..]);
+            while let Some(action) = session.poll(&mut input, &mut Unrestricted, &mut outbox, NOW) {
+                if let Action::Publish(message) = action {
+                    bytes += message.payload().len() + message.subject.len();
+                }
+            }
+        }
+        black_box(bytes);
+    });
+}
+
+/// From what was routed to bytes.
+fn deliver(name: &str) {
+    let mut outbox = Outbox::default();
+    let (mut session, id) = session(&mut outbox);
+    report(name, MESSAGES, || {
+        for _ in 0..MESSAGES {
+            let message =
+                Outgoing::new(black_box("orders.eu.created"), None, black_box(&PAYLOAD), 0);
+            let delivered = session.deliver(id, &message, &mut outbox);
+            assert!(matches!(delivered, Delivered::Sent));
+            if outbox.pending() > 60 << 10 {
+                outbox.advance(outbox.pending());
+            }
+        }
     });
 }
 
