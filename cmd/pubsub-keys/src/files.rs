@@ -147,3 +147,21 @@ pub(crate) fn read_key(file: &Path) -> Result<rcgen::KeyPair, KeysError> {
         .map_err(|_| KeysError::malformed(file, "no PEM block of a private key"))?;
     rcgen::KeyPair::try_from(&der).map_err(|error| KeysError::malformed(file, error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_that_came_in_between_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.key");
+        write(&file, b"first", Readers::Owner, Overwrite::No).unwrap();
+        let error = write(&file, b"second", Readers::Owner, Overwrite::No).unwrap_err();
+        assert!(matches!(error, KeysError::Exists(_)), "{error}");
+        assert_eq!(read(&file).unwrap(), b"first");
+        write(&file, b"third", Readers::Owner, Overwrite::Yes).unwrap();
+        assert_eq!(read(&file).unwrap(), b"third");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing temporary is left");
+    }
+}

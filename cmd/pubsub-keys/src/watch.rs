@@ -3,7 +3,7 @@
 use std::sync::mpsc::{RecvTimeoutError, channel};
 
 use pubsub_keys::{Authority, AuthorityFiles, Issued, KeysError, Renewal, lifetime_days, now};
-use pubsub_tls::{Certificate, days_between};
+use pubsub_tls::{Certificate, date, days_between};
 use serde::Serialize;
 
 use crate::cli::{Output, RenewArgs};
@@ -71,9 +71,12 @@ fn look(args: &RenewArgs, say: &Say) -> Result<Look, KeysError> {
     let (_, old) = authority.renewable(&args.name)?;
     let days_left = days_between(now, old.not_after);
     let has_time = before(args, &old).is_some_and(|before| days_left >= i64::from(before));
-    // One that ends with its authority cannot be made to live longer.
-    let is_last = args.watch && old.not_after >= authority.facts().not_after;
-    if has_time || is_last {
+    if has_time {
+        return Ok(Look::NotDue { days_left });
+    }
+    if args.watch && old.not_after >= authority.facts().not_after {
+        let (name, until) = (&args.name, date(old.not_after));
+        say.warn(&format!("{name} ends with its authority, {until}, and cannot live longer"));
         return Ok(Look::NotDue { days_left });
     }
     let renewal = Renewal { days: args.days, new_key: args.new_key };

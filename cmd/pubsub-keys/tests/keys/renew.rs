@@ -101,8 +101,7 @@ fn watch_renews_what_is_due_and_then_waits() {
     assert!(first != second && line.contains(&second), "{line}");
 
     // It is not due again until somebody makes it so.
-    world.ok("issue hub --days 1 --force");
-    let third = world.facts("keys/hub.crt").serial;
+    let third = world.json("issue hub --days 1 --force")["serial"].as_str().unwrap().to_owned();
     let line = watching.wait_for_line(Source::Stdout, "serial", SOON).unwrap();
     let fourth = world.facts("keys/hub.crt").serial;
     assert!(line.contains(&fourth) && fourth != third, "{line}");
@@ -123,6 +122,21 @@ fn watch_outlives_trouble_and_ends_with_a_revocation() {
     let status = watching.wait_for_exit(SOON).unwrap();
     assert_eq!(status.code(), Some(4));
     assert_eq!(world.read("keys/hub.crt"), good);
+}
+
+#[test]
+fn watch_does_not_renew_what_ends_with_its_authority_again_and_again() {
+    let world = World::new();
+    world.ok("ca init --days 2");
+    world.ok("issue hub --days 90");
+    let first = world.facts("keys/hub.crt").serial;
+    let mut watching = world.spawn("renew hub --watch --before 30 --days 90 --every 20ms");
+    for _ in 0..3 {
+        let wanted = "hub ends with its authority";
+        watching.wait_for_line(Source::Stderr, wanted, SOON).unwrap();
+    }
+    assert_eq!(world.facts("keys/hub.crt").serial, first);
+    assert_eq!(world.json("ls").as_array().unwrap().len(), 1);
 }
 
 #[test]

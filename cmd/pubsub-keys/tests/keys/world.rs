@@ -92,12 +92,12 @@ impl World {
     }
 
     pub(crate) fn run_words(&self, words: &[&str]) -> Ran {
-        let ran = self.command().args(words).output().unwrap();
-        Ran {
-            code: ran.status.code().unwrap(),
-            stdout: String::from_utf8(ran.stdout).unwrap(),
-            stderr: String::from_utf8(ran.stderr).unwrap(),
-        }
+        let mut process = Process::spawn(self.command().args(words)).unwrap();
+        process.close_stdin();
+        let status = process.wait_for_exit(SOON).unwrap();
+        let text = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect();
+        let said = process.output();
+        Ran { code: status.code().unwrap(), stdout: text(&said.stdout), stderr: text(&said.stderr) }
     }
 
     /// Runs a command that must succeed, for its output.
