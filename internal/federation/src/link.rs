@@ -24,9 +24,9 @@
 //! Of the receiving side:
 //!
 //! 1. `Offered` → `subscribe` with the position stored for (peer, channel).
-//! 2. `Receive` → judge, append, and tell `committed` and `synced` with the sequence of
-//!    `batch.position()`, in order. Bytes not yet committed are the window: to slow a peer down,
-//!    commit later.
+//! 2. `Receive` → judge, append, and tell `committed` and, once the position is written down, `synced`
+//!    with the sequence of `batch.position()`, in order. Bytes not yet committed are the window: to
+//!    slow a peer down, commit later.
 //! 3. When an append fails → undo what was taken, `failed`, and nothing more of that subscription is
 //!    appended, not even what is already in hand: the order would suffer. The peer offers it again
 //!    after a while. When a commit fails after the append, the same goes for every batch of the channel
@@ -101,7 +101,8 @@ pub trait Link: fmt::Debug + Send {
     /// Everything up to `seq` of the peer's log is appended as our policy says.
     fn committed(&mut self, sub: InSub, seq: u64, now: Duration);
 
-    /// Everything up to `seq` of the peer's log is synced, and so committed too.
+    /// Everything up to `seq` of the peer's log is synced, and so committed too, and so is the position
+    /// that says so: the peer may now delete what it held back, and must not be asked for it again.
     fn synced(&mut self, sub: InSub, seq: u64, now: Duration);
 
     /// Messages of this subscription could not be appended. It ends, without [`Action::Ended`].

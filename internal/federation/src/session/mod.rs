@@ -122,6 +122,13 @@ impl Session {
         }
     }
 
+    /// Largest message that the peer takes, in bytes, with subject and headers; 0 before it is
+    /// established. A larger one would hold up its channel.
+    #[must_use]
+    pub const fn message_max_bytes(&self) -> usize {
+        self.sender.message_max
+    }
+
     fn is_established(&self) -> bool {
         matches!(self.stage, Stage::Established { .. })
     }

@@ -188,7 +188,7 @@ impl Node {
             batch_bytes: 4096,
             heartbeat: Duration::from_secs(1),
             lz4: self.lz4,
-            message_max_bytes: 200_000,
+            message_max_bytes: 400_000,
             ..SessionConfig::new(self.name.clone())
         }
     }

@@ -253,9 +253,11 @@ impl World {
         }
         let name = if self.rng.chance(1, 4) { "metrics" } else { "orders" };
         let channel = ChannelName::new(name).unwrap();
-        let size = match self.rng.below(20) {
-            0 => self.rng.index(100_000),
-            1..=5 => self.rng.index(3_000),
+        let size = match self.rng.below(60) {
+            // Longer than a frame.
+            0 => 300_000,
+            1..=3 => self.rng.index(100_000),
+            4..=15 => self.rng.index(3_000),
             _ => self.rng.index(40),
         };
         let payload = vec![b'x'; size];

@@ -175,6 +175,22 @@ fn channels_take_turns() {
 }
 
 #[test]
+fn a_channel_taken_back_while_it_is_read_holds_no_room() {
+    let mut hub = Hub::linked(edge(&["orders"]));
+    for sub in 0..200 {
+        hub.session.channel(&channel("orders"), &log(u128::from(sub), 1, 9), hub.now);
+        hub.poll();
+        hub.forget();
+        hub.hear(&Frame::Subscribe { sub, start: Start::All });
+        hub.session.opened(OutSub(sub), Opened { after: 0, missing: None }, hub.now);
+        hub.poll();
+        assert_eq!(hub.reads(), 1, "the {sub}th time");
+        hub.hear(&Frame::Ack { sub, committed: 0, durable: 0, credit: 64 * u64::from(sub + 1) });
+        // The answer to the read never comes.
+    }
+}
+
+#[test]
 fn news_while_reading_is_not_lost() {
     let mut hub = Hub::sending(edge(&["orders"]), 0);
     hub.forget();
