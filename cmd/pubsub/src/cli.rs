@@ -325,15 +325,15 @@ pub(crate) struct SeekArgs {
 /// Commands about dead letters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DlqCommand {
-    /// Lists the messages of a channel that could not be delivered.
+    /// Lists the messages of a channel that could not be delivered, or how many each channel has.
     Ls {
-        /// The channel.
-        channel: ChannelName,
+        /// The channel; all without it.
+        channel: Option<ChannelName>,
         /// Most letters listed.
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1000), value_name = "N")]
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1000), value_name = "N", requires = "channel")]
         limit: u64,
         /// Only letters after this sequence.
-        #[arg(long, default_value_t = 0, value_name = "SEQ")]
+        #[arg(long, default_value_t = 0, value_name = "SEQ", requires = "channel")]
         after: u64,
     },
     /// Shows one with its payload.

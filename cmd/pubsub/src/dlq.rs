@@ -1,7 +1,7 @@
 //! `pubsub dlq`: list, show and publish again what could not be delivered.
 
 use data_encoding::BASE64;
-use pubsub_node::control::{DeadLetterRow, Request, Response};
+use pubsub_node::control::{DeadLetterRow, DeadLettersRow, Request, Response};
 use serde::Serialize;
 
 use crate::cli::{DlqCommand, Output};
@@ -23,7 +23,11 @@ struct Shown<'a> {
 /// Runs the command.
 pub(crate) fn run(command: DlqCommand, context: &Context) -> Result<(), Fail> {
     match command {
-        DlqCommand::Ls { channel, limit, after } => {
+        DlqCommand::Ls { channel: None, .. } => match context.ask(Request::DlqChannels)? {
+            (Response::DeadLetterChannels { channels }, _) => list_channels(&channels, context),
+            _ => Err(fail::unexpected()),
+        },
+        DlqCommand::Ls { channel: Some(channel), limit, after } => {
             let request = Request::DlqList { channel: channel.clone(), limit, after };
             let (Response::DeadLetters { letters, more }, _) = context.ask(request)? else {
                 return Err(fail::unexpected());
@@ -61,6 +65,23 @@ pub(crate) fn run(command: DlqCommand, context: &Context) -> Result<(), Fail> {
             if context.output == Output::Table { Ok(()) } else { out::json(context, &done) }
         }
     }
+}
+
+fn list_channels(channels: &[DeadLettersRow], context: &Context) -> Result<(), Fail> {
+    if channels.is_empty() && context.output == Output::Table {
+        context.say("no channel has dead letters");
+        return Ok(());
+    }
+    let heads = ["channel", ">letters", "oldest", "newest", "notes"];
+    out::many(context, channels, &heads, |row| {
+        vec![
+            row.channel.to_string(),
+            row.letters.to_string(),
+            out::time(row.oldest),
+            out::time(row.newest),
+            one_line(row.error.as_deref().unwrap_or_default()),
+        ]
+    })
 }
 
 fn list(letters: &[DeadLetterRow], context: &Context) -> Result<(), Fail> {

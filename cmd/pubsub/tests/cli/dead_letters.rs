@@ -31,6 +31,25 @@ fn bury(node: &Node) {
     }
 }
 
+#[test]
+fn every_channel_with_dead_letters_is_listed_with_how_many_it_has() {
+    for running in [true, false] {
+        let (world, _node) = world_with_letters(running);
+        let rows = world.json(&["dlq", "ls"]);
+        assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
+        assert_eq!((&rows[0]["channel"], &rows[0]["letters"]), (&"orders".into(), &2.into()));
+        assert!(rows[0]["oldest"].as_str() <= rows[0]["newest"].as_str(), "{rows}");
+        assert!(world.ok(&["dlq", "ls"]).contains("orders"));
+        world.ok(&["dlq", "replay", "orders", "--all", "--yes"]);
+        let rows = world.json(&["dlq", "ls"]);
+        assert_eq!((&rows[0]["letters"], &rows[0]["newest"]), (&0.into(), &().into()), "{rows}");
+        assert_eq!(world.run(&["dlq", "ls", "--after", "1"]).code, 2, "after what?");
+    }
+    let world = World::new();
+    world.ok(&["pub", "orders", "1"]);
+    assert_eq!(world.json(&["dlq", "ls"]), serde_json::json!([]));
+}
+
 fn world_with_letters(running: bool) -> (World, Option<crate::world::Running>) {
     let world = World::new();
     if running {

@@ -119,6 +119,8 @@ pub enum Request {
         /// Only says what would be done.
         dry_run: bool,
     },
+    /// Lists the channels that have dead letters, or had some.
+    DlqChannels,
     /// Lists dead letters.
     DlqList {
         /// The channel that the messages failed on.
@@ -286,6 +288,11 @@ pub enum Response {
     },
     /// A subscriber.
     Subscriber(SubscriberInfo),
+    /// The channels that have dead letters, or had some, sorted by name.
+    DeadLetterChannels {
+        /// One for each.
+        channels: Vec<DeadLettersRow>,
+    },
     /// Dead letters, oldest first.
     DeadLetters {
         /// One for each.
@@ -449,6 +456,24 @@ pub struct DeadLetterRow {
     /// Why the letter cannot be read; the other fields are then empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
+}
+
+/// The dead letters of one channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLettersRow {
+    /// The channel that the messages failed on.
+    pub channel: ChannelName,
+    /// How many there are.
+    pub letters: u64,
+    /// When the first of them was written; `None` when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Timestamp>,
+    /// When the last one was written; `None` when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Timestamp>,
+    /// Why they could not be counted, if they could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Dead letters were published again, or would be.

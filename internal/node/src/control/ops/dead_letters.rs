@@ -5,10 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pubsub_envelope::Record;
 use pubsub_messenger::{BadDeadLetter, DeadLetter, error_text};
-use pubsub_storage::{Channel, Item, PublishError};
-use pubsub_types::{ChannelName, Seq};
+use pubsub_storage::{Channel, Item, PublishError, ReadError};
+use pubsub_types::{ChannelName, Filter, Seq, Timestamp};
 
-use super::super::protocol::{DeadLetterRow, DlqReplayed, ErrorCode, Failure, Response};
+use super::super::protocol::{
+    DeadLetterRow, DeadLettersRow, DlqReplayed, ErrorCode, Failure, Response,
+};
 use super::{Ops, publish};
 use crate::clock;
 
@@ -31,6 +33,26 @@ impl Ops {
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    pub(super) fn dlq_channels(&self) -> Result<Response, Failure> {
+        let names = self.channel_names()?;
+        let channels = names
+            .iter()
+            .filter_map(|name| Some((name.dead_letter_of()?, self.channel(name))))
+            .map(|(channel, letters)| match letters.and_then(|letters| count(&letters)) {
+                Ok((letters, ends)) => {
+                    let (oldest, newest) = ends.unzip();
+                    DeadLettersRow { channel, letters, oldest, newest, error: None }
+                }
+                // A list that fails as a whole because of one bad channel would hide the good ones.
+                Err(failure) => {
+                    let error = Some(failure.message);
+                    DeadLettersRow { channel, letters: 0, oldest: None, newest: None, error }
+                }
+            })
+            .collect();
+        Ok(Response::DeadLetterChannels { channels })
     }
 
     pub(super) fn dlq_list(
@@ -156,6 +178,21 @@ impl Ops {
     }
 }
 
+/// How many letters there are, and when the first and the last of them were written.
+fn count(letters: &Arc<Channel>) -> Result<(u64, Option<(Timestamp, Timestamp)>), Failure> {
+    let totals = letters.totals(&Filter::all())?;
+    let Some((first, last)) = totals.first.zip(totals.last) else { return Ok((0, None)) };
+    let time = |seq| match letters.get(seq) {
+        Ok(record) => Ok(Some(record.time)),
+        // Deleted since, or damaged: there is no telling, and the others count all the same.
+        Err(ReadError::Io { channel, file, source }) => {
+            Err(ReadError::Io { channel, file, source })
+        }
+        Err(_) => Ok(None),
+    };
+    Ok((totals.messages, time(first)?.zip(time(last)?)))
+}
+
 fn row(record: &Record) -> DeadLetterRow {
     let letter = match DeadLetter::decode(record.payload()) {
         Ok(letter) => letter,
@@ -181,7 +218,7 @@ fn reason(error: &BadDeadLetter) -> String {
 }
 
 fn unreadable(seq: u64, why: String) -> DeadLetterRow {
-    let never = pubsub_types::Timestamp(0);
+    let never = Timestamp(0);
     DeadLetterRow {
         seq,
         channel: String::new(),

@@ -70,6 +70,7 @@ impl Ops {
             Request::SubscriberRemove { channel, id, dry_run } => {
                 self.subscriber_remove(&channel, &id, dry_run, client)?
             }
+            Request::DlqChannels => self.dlq_channels()?,
             Request::DlqList { channel, limit, after } => self.dlq_list(&channel, limit, after)?,
             Request::DlqShow { channel, seq } => return self.dlq_show(&channel, seq),
             Request::DlqReplay { channel, seqs, dry_run } => {
