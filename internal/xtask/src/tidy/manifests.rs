@@ -32,7 +32,7 @@ const PACKAGES: [Package; 18] = [
     Package { name: "pubsub-nats", knows: &["pubsub-types"] },
     Package { name: "pubsub-tls", knows: &[] },
     Package { name: "pubsub-audit", knows: &["pubsub-disk", "pubsub-types"] },
-    Package { name: "pubsub-keys", knows: &["pubsub-tls"] },
+    Package { name: "pubsub-keys", knows: &["pubsub-config", "pubsub-tls"] },
     Package {
         name: "pubsub-node",
         knows: &[
