@@ -1,7 +1,7 @@
 //! The authority: what signs certificates, remembers them, and takes them back.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -323,7 +323,7 @@ impl Authority {
         let name = self.files.crl.file_name().unwrap_or_default();
         for entry in self.index.entries() {
             let copy = self.index.path(&entry.cert).with_file_name(name);
-            let is_new = !written.iter().any(|file| is_same_file(file, &copy));
+            let is_new = !written.iter().any(|file| files::is_same_file(file, &copy));
             if is_new && copy.is_file() {
                 files::write(&copy, list.as_bytes(), Readers::All, Overwrite::Yes)?;
                 written.push(copy);
@@ -388,8 +388,8 @@ impl Authority {
             issued: now,
             not_after: facts.not_after,
             revoked: None,
-            cert: seen_from(dir, &to.cert)?,
-            key: seen_from(dir, &to.key)?,
+            cert: files::seen_from(dir, &to.cert)?,
+            key: files::seen_from(dir, &to.key)?,
         });
         self.index.write()?;
         Ok(cert)
@@ -398,7 +398,7 @@ impl Authority {
     /// An instance must not be written over the authority.
     fn refuse_own_files(&self, name: &str, to: &Files) -> Result<(), KeysError> {
         let own = [&self.files.own.cert, &self.files.own.key, &self.files.index, &self.files.crl];
-        let hit = |file: &PathBuf| own.iter().any(|own| is_same_file(own, file));
+        let hit = |file: &PathBuf| own.iter().any(|own| files::is_same_file(own, file));
         if hit(&to.cert) || hit(&to.key) {
             let file = self.files.own.cert.clone();
             return Err(KeysError::Reserved { name: name.to_owned(), file });
@@ -489,29 +489,4 @@ fn is_key_of(key: &KeyPair, cert: &CertificateDer<'_>) -> bool {
 pub fn lifetime_days(facts: &Certificate) -> u32 {
     let seconds = facts.not_after.as_secs().saturating_sub(facts.not_before.as_secs());
     u32::try_from(seconds / 86_400).unwrap_or(u32::MAX).max(1)
-}
-
-/// The way from a directory to a file: as it is when they share nothing.
-fn seen_from(dir: &Path, file: &Path) -> Result<PathBuf, KeysError> {
-    let real =
-        |path: &Path| fs::canonicalize(path).map_err(|error| KeysError::io("find", path, error));
-    let (dir, parent) = (real(dir)?, real(files::directory_of(file))?);
-    let name = file.file_name().unwrap_or_default();
-    let shared = dir.components().zip(parent.components()).take_while(|(a, b)| a == b).count();
-    let up = dir.components().count() - shared;
-    // Only the root is shared: they have nothing to do with each other, and will not move together.
-    if shared <= 1 && up > 0 {
-        return Ok(parent.join(name));
-    }
-    let up = (0..up).map(|_| "..".as_ref());
-    let down = parent.components().skip(shared).map(|part| part.as_os_str());
-    Ok(up.chain(down).chain([name]).collect())
-}
-
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let real = |path: &Path| {
-        let dir = fs::canonicalize(files::directory_of(path)).ok()?;
-        Some(dir.join(path.file_name()?))
-    };
-    one == other || (real(one).is_some() && real(one) == real(other))
 }

@@ -121,6 +121,32 @@ pub(crate) fn directory_of(file: &Path) -> &Path {
     }
 }
 
+/// The way from a directory to a file: as it is when they share nothing.
+pub(crate) fn seen_from(dir: &Path, file: &Path) -> Result<PathBuf, KeysError> {
+    let real =
+        |path: &Path| fs::canonicalize(path).map_err(|error| KeysError::io("find", path, error));
+    let (dir, parent) = (real(dir)?, real(directory_of(file))?);
+    let name = file.file_name().unwrap_or_default();
+    let shared = dir.components().zip(parent.components()).take_while(|(a, b)| a == b).count();
+    let up = dir.components().count() - shared;
+    // Only the root is shared: they have nothing to do with each other, and will not move together.
+    if shared <= 1 && up > 0 {
+        return Ok(parent.join(name));
+    }
+    let up = (0..up).map(|_| "..".as_ref());
+    let down = parent.components().skip(shared).map(|part| part.as_os_str());
+    Ok(up.chain(down).chain([name]).collect())
+}
+
+/// Whether two paths lead to the same place.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| {
+        let dir = fs::canonicalize(directory_of(path)).ok()?;
+        Some(dir.join(path.file_name()?))
+    };
+    one == other || (real(one).is_some() && real(one) == real(other))
+}
+
 /// Reads a file whole.
 pub(crate) fn read(file: &Path) -> Result<Vec<u8>, KeysError> {
     fs::read(file).map_err(|error| KeysError::io("read", file, error))

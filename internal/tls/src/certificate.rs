@@ -75,7 +75,9 @@ impl Certificate {
         let mut facts = Self {
             subject: printable(&parsed.subject().to_string()),
             issuer: printable(&parsed.issuer().to_string()),
-            issuer_name: common_names(parsed.issuer()).first().map_or_else(String::new, |name| printable(name)),
+            issuer_name: common_names(parsed.issuer())
+                .first()
+                .map_or_else(String::new, |name| printable(name)),
             common_names: common_names(parsed.subject()),
             has_alternative_names: false,
             dns_names: Vec::new(),

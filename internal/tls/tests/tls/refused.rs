@@ -227,3 +227,16 @@ fn garbage_is_no_handshake() {
     let error = accept.explain_tls(&end.process_new_packets().unwrap_err());
     assert_eq!(error.code(), "not_tls", "{error}");
 }
+
+#[test]
+fn errors_of_a_stream_are_explained_too() {
+    let world = World::new();
+    let dial = world.tls("edge").dial("hub", None);
+    // What a stream says after the handshake, when the listener has looked at our certificate.
+    let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRevoked);
+    let error = dial.explain(std::io::Error::new(std::io::ErrorKind::InvalidData, alert));
+    assert_eq!(error.code(), "peer_says_revoked");
+    assert!(error.advice().contains("pubsub-keys issue"), "{}", error.advice());
+    let error = dial.explain(std::io::ErrorKind::ConnectionReset.into());
+    assert_eq!(error.code(), "connection");
+}
