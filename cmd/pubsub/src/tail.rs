@@ -113,7 +113,11 @@ fn print(found: Followed, printer: &mut Printer<'_>, context: &Context) -> Resul
 
 /// Has `changed` notified when a file in `dir` changes; without a watcher, the looks every second
 /// have to do.
-pub(crate) fn watch(dir: &Path, changed: &Arc<Notify>, context: &Context) -> Option<impl Watcher + use<>> {
+pub(crate) fn watch(
+    dir: &Path,
+    changed: &Arc<Notify>,
+    context: &Context,
+) -> Option<impl Watcher + use<>> {
     let notify = changed.clone();
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Our own reading of the files is no news.
