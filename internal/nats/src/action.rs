@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use pubsub_types::Filter;
+
 use crate::{Close, Connect, SubId, Subscription};
 
 /// What the shell is to do.
@@ -21,8 +23,8 @@ pub enum Action<'i> {
     Subscribe {
         /// The subscription.
         id: SubId,
-        /// The subject, wildcards included.
-        subject: &'i str,
+        /// What it is about.
+        filter: Filter,
         /// The queue group.
         queue: Option<&'i str>,
     },
@@ -35,8 +37,8 @@ pub enum Action<'i> {
 /// A message that a client published and was allowed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish<'i> {
-    /// The subject. It may have wildcards or empty tokens: these match only their own spelling, or
-    /// nothing.
+    /// The subject, without spaces and control characters. It may have wildcards, which match only
+    /// their own spelling and what matches everything, or empty tokens, which match nothing.
     pub subject: &'i str,
     /// Where answers go.
     pub reply: Option<&'i str>,

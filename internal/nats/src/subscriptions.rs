@@ -13,6 +13,7 @@ use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use pubsub_types::Filter;
 
 use crate::sid::Sid;
 
@@ -58,6 +59,13 @@ impl Subscription {
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.names[..self.subject_len as usize]
+    }
+
+    /// The same, as it was asked for.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it never does")]
+    pub fn filter(&self) -> Filter {
+        Filter::new(self.subject()).expect("it was checked when the subscription began")
     }
 
     /// The queue group.
@@ -125,7 +133,8 @@ impl Subscriptions {
     }
 
     /// Adds one, unless the client has another of that name.
-    pub(crate) fn add(&mut self, sid: &str, subject: &str, queue: Option<&str>) -> Option<SubId> {
+    pub(crate) fn add(&mut self, sid: &str, filter: &Filter, queue: Option<&str>) -> Option<SubId> {
+        let subject = filter.as_str();
         let hash = hash(&self.hasher, sid);
         let slots = &self.slots;
         let rehash = |slot: &u32| match &slots[*slot as usize] {
@@ -252,15 +261,19 @@ mod tests {
 
     use super::*;
 
+    fn filter(text: &str) -> Filter {
+        Filter::new(text).unwrap()
+    }
+
     #[test]
     fn first_of_a_name_wins() {
         let mut all = Subscriptions::new(7);
-        let id = all.add("1", "a", None).unwrap();
-        assert_eq!(all.add("1", "b", Some("q")), None);
+        let id = all.add("1", &filter("a"), None).unwrap();
+        assert_eq!(all.add("1", &filter("b"), Some("q")), None);
         let it = all.get_mut(id).unwrap();
         assert_eq!((it.sid(), it.subject(), it.queue()), ("1", "a", None));
         let long = "x".repeat(300);
-        let id = all.add(&long, "b.*", Some("q")).unwrap();
+        let id = all.add(&long, &filter("b.*"), Some("q")).unwrap();
         let it = all.get_mut(id).unwrap();
         assert_eq!((it.sid(), it.subject(), it.queue()), (&*long, "b.*", Some("q")));
     }
@@ -268,9 +281,9 @@ mod tests {
     #[test]
     fn id_of_what_ended_is_nobodys() {
         let mut all = Subscriptions::new(7);
-        let old = all.add("1", "a", None).unwrap();
+        let old = all.add("1", &filter("a"), None).unwrap();
         all.remove(old).unwrap();
-        let new = all.add("1", "a", None).unwrap();
+        let new = all.add("1", &filter("a"), None).unwrap();
         assert_eq!(old.slot, new.slot);
         assert!(all.get_mut(old).is_none() && all.remove(old).is_none());
         assert!(all.get_mut(new).is_some());
@@ -280,7 +293,7 @@ mod tests {
     fn hundred_thousand_subscriptions_cost_little_each() {
         let mut all = Subscriptions::new(7);
         for n in 0..100_000 {
-            all.add(&n.to_string(), &format!("orders.{n}.*"), None).unwrap();
+            all.add(&n.to_string(), &filter(&format!("orders.{n}.*")), None).unwrap();
         }
         let each = all.memory_bytes() / 100_000;
         assert!(each <= 104, "{each} bytes each");
@@ -295,7 +308,7 @@ mod tests {
             for (what, name) in steps {
                 let sid = name.to_string();
                 match what {
-                    0 => match all.add(&sid, "a", None) {
+                    0 => match all.add(&sid, &filter("a"), None) {
                         Some(id) => prop_assert_eq!(model.insert(sid, id), None),
                         None => prop_assert!(model.contains_key(&sid)),
                     },

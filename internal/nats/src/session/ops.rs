@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use pubsub_types::{Filter, Subject};
+
 use super::options::Options;
 use super::state::State;
 use super::{Session, complain, write_info};
@@ -62,7 +64,7 @@ impl Session {
         let (Some(subject), Some(reply)) = (subject, reply) else {
             return complain(&Complaint::InvalidPublishSubject, out);
         };
-        if self.options.pedantic && !subject::is_literal(subject) {
+        if self.options.pedantic && Subject::new(subject).is_err() {
             // And it is published nevertheless.
             complain(&Complaint::InvalidPublishSubject, out);
         }
@@ -118,12 +120,12 @@ impl Session {
             self.ok(out);
             return None;
         }
-        if !subject::is_filter(subject) {
+        let Ok(filter) = Filter::new(subject) else {
             return complain(&Complaint::InvalidSubject, out);
-        }
-        let id = self.subscriptions.add(sid, subject, queue)?;
+        };
+        let id = self.subscriptions.add(sid, &filter, queue)?;
         self.ok(out);
-        Some(Action::Subscribe { id, subject, queue })
+        Some(Action::Subscribe { id, filter, queue })
     }
 
     fn unsubscribe<'i>(&mut self, sid: &[u8], max: usize, out: &mut Outbox) -> Option<Action<'i>> {

@@ -106,7 +106,7 @@ fn word(action: &Action<'_>) -> String {
         Action::Publish(message) => {
             format!("publish {} {}", message.subject, String::from_utf8_lossy(&message.body))
         }
-        Action::Subscribe { subject, .. } => format!("subscribe {subject}"),
+        Action::Subscribe { filter, .. } => format!("subscribe {filter}"),
         Action::Unsubscribe(it) => format!("unsubscribe {}", it.subject()),
         Action::Close(close) => format!("close: {}", close.reason()),
     }

@@ -155,8 +155,8 @@ impl World {
                 );
                 self.route(&outgoing);
             }
-            Action::Subscribe { id, subject, queue } => {
-                self.routes.push((id, subject.to_owned(), queue.is_some()));
+            Action::Subscribe { id, filter, queue } => {
+                self.routes.push((id, filter.to_string(), queue.is_some()));
             }
             Action::Unsubscribe(subscription) => self.forget(subscription.id()),
             Action::Close(close) => self.closed = Some(close),
