@@ -153,6 +153,8 @@ section! {
     pub struct AuditConfig {
         /// Megabytes (MiB) after which a new audit file begins.
         max_size_mb: u64 = 100, MEGABYTES;
+        /// Log every message that crosses a link, and not only what happens to links.
+        forwards: bool = true, Rule::Bool;
         /// Finished audit files kept.
         max_files: u32 = 10, Rule::Whole { min: 1, max: 10_000 };
     }

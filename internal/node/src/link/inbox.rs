@@ -278,8 +278,10 @@ impl Inbox {
         let taken = accepted.taken();
         let count = accepted.len() as u64;
         let mut forwarded = Ids::with_capacity(accepted.len());
-        for message in accepted.iter() {
-            push_id(&mut forwarded, message.meta().id);
+        if shard.settings.audit_forwards {
+            for message in accepted.iter() {
+                push_id(&mut forwarded, message.meta().id);
+            }
         }
         let appended = {
             let records: Vec<NewRecord<'_>> = accepted.records().collect();
@@ -305,8 +307,10 @@ impl Inbox {
             Ok(last) => {
                 add(&counters.stored, count);
                 self.checkpoint.since.set(self.checkpoint.since.get() + count);
-                let messages = messages(forwarded);
-                shard.audit.log(Event::Forward { messages, send_duration: None });
+                if shard.settings.audit_forwards {
+                    let messages = messages(forwarded);
+                    shard.audit.log(Event::Forward { messages, send_duration: None });
+                }
                 Ok(Stored { need: last })
             }
             Err(error) => {

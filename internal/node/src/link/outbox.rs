@@ -33,6 +33,7 @@ pub(crate) struct Outbox {
     /// Sent and not acknowledged: the sequence of the last, when, and their ids.
     unacked: VecDeque<Unacked>,
     unacked_messages: usize,
+    audit_forwards: bool,
 }
 
 #[derive(Debug)]
@@ -130,7 +131,20 @@ impl Outbox {
         let reader = channel.reader(opened.after);
         let name: Arc<str> = channel.name().as_str().into();
         let unacked = VecDeque::new();
-        Ok((Self { channel, reader, position, peer, name, unacked, unacked_messages: 0 }, opened))
+        let audit_forwards = shard.settings.audit_forwards;
+        Ok((
+            Self {
+                channel,
+                reader,
+                position,
+                peer,
+                name,
+                unacked,
+                unacked_messages: 0,
+                audit_forwards,
+            },
+            opened,
+        ))
     }
 
     /// Reads on, and says what there is.
@@ -154,7 +168,9 @@ impl Outbox {
                 Item::Record(record) => {
                     let meta = record.meta();
                     // The link does not send what the peer has been through.
-                    if origin_of(&meta) != &*self.peer.name && !meta.route.contains(&self.peer.name)
+                    if self.audit_forwards
+                        && origin_of(&meta) != &*self.peer.name
+                        && !meta.route.contains(&self.peer.name)
                     {
                         push_id(&mut ids, meta.id);
                         count += 1;

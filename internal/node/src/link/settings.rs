@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pubsub_config::{Compression, Config, Insecure, LinkProtocol, LinkStart, TlsVersion};
+use pubsub_config::{
+    Compression, Config, Insecure, LinkProtocol, LinkStart, TlsConfig, TlsVersion,
+};
 use pubsub_federation::{
     Backoff, FRAME_MAX_BYTES, InvalidNodeName, Lists, NodeName, PeerPolicy, Policy, SessionConfig,
 };
@@ -23,6 +25,8 @@ pub struct LinkSettings {
     /// Ids of messages remembered.
     pub(crate) seen_ids: usize,
     pub(crate) audit: pubsub_audit::Limits,
+    /// Whether every message is logged.
+    pub(crate) audit_forwards: bool,
     /// The file that the list of allowed peers came from, to be looked at again.
     pub(crate) file: Option<PathBuf>,
 }
@@ -107,7 +111,7 @@ impl LinkSettings {
         Ok(Some(Self {
             hub,
             hubs,
-            tls: needs_tls.then(|| tls(config)),
+            tls: needs_tls.then(|| tls(&config.tls, &config.name)),
             session,
             reconnect: (
                 Duration::from_millis(federation.reconnect_base_ms),
@@ -115,6 +119,7 @@ impl LinkSettings {
                 federation.reconnect_jitter,
             ),
             seen_ids: usize::try_from(config.dedup.seen_id_lru_size).unwrap_or(usize::MAX),
+            audit_forwards: config.audit.forwards,
             audit: pubsub_audit::Limits {
                 max_size_bytes: config.audit.max_size_mb.saturating_mul(1 << 20),
                 max_files: config.audit.max_files,
@@ -211,14 +216,14 @@ fn dial(hub: &pubsub_config::ClientHub) -> DialSettings {
     }
 }
 
-fn tls(config: &Config) -> pubsub_tls::Settings {
-    let tls = &config.tls;
+/// Where the instance called `name` has its certificate, and whom it trusts.
+pub(crate) fn tls(tls: &TlsConfig, name: &str) -> pubsub_tls::Settings {
     pubsub_tls::Settings {
         cert: PathBuf::from(&tls.cert),
         key: PathBuf::from(&tls.key),
         ca: PathBuf::from(&tls.ca),
         crl: (!tls.crl.is_empty()).then(|| PathBuf::from(&tls.crl)),
-        name: Some(config.name.clone()),
+        name: Some(name.to_owned()),
         min_version: match tls.min_version {
             TlsVersion::V1_2 => MinVersion::V1_2,
             TlsVersion::V1_3 => MinVersion::V1_3,
