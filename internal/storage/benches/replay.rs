@@ -6,16 +6,20 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::disallowed_methods,
     clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     reason = "a benchmark measures with the clock, prints, and ends at the first error"
 )]
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use pubsub_disk::{Disk, FileDisk};
 use pubsub_envelope::{MessageId, Meta, NewRecord};
-use pubsub_storage::{Channel, ChannelConfig, Executor, Item, Job, Store, StoreOptions};
+use pubsub_storage::{Channel, ChannelConfig, Executor, Item, Job, Reader, Store, StoreOptions};
 use pubsub_types::{ChannelName, Format, SyncPolicy, Timestamp};
 use uuid::Uuid;
 
@@ -86,6 +90,52 @@ fn replay(channel: &Arc<Channel>) -> f64 {
     }
 }
 
+/// How long single reads take, of 256 messages each as a subscription reads them: one behind the other
+/// whose bytes are in the page cache or on the device, and at places that nobody read before.
+fn latencies(dir: &Path, channel: &Arc<Channel>) {
+    let timed = |reader: &mut Reader| {
+        let start = Instant::now();
+        let items = reader.read(256, 256 << 10).unwrap();
+        (items.len(), start.elapsed().as_secs_f64() * 1e6)
+    };
+    for cold in [false, true] {
+        let mut reader = channel.reader(0);
+        if cold {
+            forget(dir);
+        }
+        let reads = std::iter::repeat_with(|| timed(&mut reader));
+        let times = reads.take_while(|(count, _)| *count > 0).map(|(_, time)| time).collect();
+        print_times(if cold { "device, in order" } else { "page cache, in order" }, times);
+    }
+    let places = (0..64).map(|nth| nth * 48_611 % RECORDS as u64);
+    let scattered = |after| {
+        forget(dir);
+        timed(&mut channel.reader(after)).1
+    };
+    print_times("device, anywhere", places.map(scattered).collect());
+}
+
+fn print_times(name: &str, mut times: Vec<f64>) {
+    times.sort_by(f64::total_cmp);
+    let at = |part: f64| times[((times.len() - 1) as f64 * part).round() as usize];
+    let (median, p90, p99, worst) = (at(0.5), at(0.9), at(0.99), at(1.0));
+    println!("{name:>22}  median {median:.0} us, p90 {p90:.0}, p99 {p99:.0}, worst {worst:.0}");
+}
+
+/// Drops the files in `dir` from the page cache.
+fn forget(dir: &Path) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            forget(&path);
+        } else {
+            let file = std::fs::File::open(&path).unwrap();
+            file.sync_all().unwrap();
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        }
+    }
+}
+
 fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
@@ -111,6 +161,7 @@ fn main() {
         let rounds: Vec<String> = rates.iter().map(|rate| format!("{:.2}", rate / 1e6)).collect();
         rates.sort_by(f64::total_cmp);
         println!("{name:>22}  {:.2} M/s  of {}", rates[4] / 1e6, rounds.join(" "));
+        latencies(&dir, &channel);
         drop((_store, channel));
         std::fs::remove_dir_all(&dir).unwrap();
     }

@@ -169,6 +169,18 @@ impl Reader {
         self.read_blocks(max_records, max_bytes, SEQUENTIAL_BLOCK_BYTES)
     }
 
+    /// As [`Self::read`], but touches no file and never waits for a disk: what of the next messages is
+    /// in memory. `None` when none of them is, though there are more: then [`Self::read`] is to be
+    /// called where a thread may wait for milliseconds.
+    ///
+    /// At the head everything is in memory. Behind it, a file is read for one call of many.
+    pub fn read_near(&mut self, max_records: usize, max_bytes: usize) -> Option<Vec<Item>> {
+        let how = How { block_bytes: SEQUENTIAL_BLOCK_BYTES, near: true };
+        // Nothing is read, so nothing fails to be.
+        let items = self.read_how(max_records, max_bytes, how).ok()?;
+        (!items.is_empty() || self.after >= self.channel.last_seq()).then_some(items)
+    }
+
     /// Resolves when there may be messages after the position.
     pub fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
         let (channel, after) = (self.channel.clone(), self.after);
@@ -183,6 +195,15 @@ impl Reader {
         max_bytes: usize,
         block_bytes: usize,
     ) -> Result<Vec<Item>, ReadError> {
+        self.read_how(max_records, max_bytes, How { block_bytes, near: false })
+    }
+
+    fn read_how(
+        &mut self,
+        max_records: usize,
+        max_bytes: usize,
+        how: How,
+    ) -> Result<Vec<Item>, ReadError> {
         let mut items = Vec::new();
         let mut bytes = 0;
         let last = self.channel.last_seq();
@@ -194,7 +215,7 @@ impl Reader {
         }
         while self.after < last && items.len() < max_records && bytes < max_bytes {
             if self.cursor.is_none() {
-                match self.position_cursor(block_bytes, &mut items) {
+                match self.position_cursor(how, &mut items) {
                     Ok(true) => (),
                     Ok(false) => break,
                     Err(error) => return some_or(items, error),
@@ -206,6 +227,9 @@ impl Reader {
             bytes += cursor.run(&mut self.after, last, room, &mut items);
             if self.after > before {
                 continue;
+            }
+            if how.near && !cursor.is_near() {
+                break;
             }
             let found = match cursor.next() {
                 Ok(found) => found,
@@ -260,11 +284,7 @@ impl Reader {
     }
 
     /// Finds where the next message is; false when there is none.
-    fn position_cursor(
-        &mut self,
-        block_bytes: usize,
-        items: &mut Vec<Item>,
-    ) -> Result<bool, ReadError> {
+    fn position_cursor(&mut self, how: How, items: &mut Vec<Item>) -> Result<bool, ReadError> {
         let channel = self.channel.clone();
         let contents = channel.contents.read();
         // What was deleted with all before it is passed at once.
@@ -274,7 +294,8 @@ impl Reader {
             return Ok(false);
         }
         let cursor = match contents.segment_at(wanted) {
-            SegmentView::Active(_) => active_cursor(&contents, wanted, block_bytes),
+            SegmentView::Active(_) => active_cursor(&contents, wanted, how.block_bytes),
+            SegmentView::Sealed(_) if how.near => return Ok(false),
             SegmentView::Sealed(sealed) => {
                 let sealed = sealed.clone();
                 let deleted =
@@ -310,7 +331,13 @@ impl Reader {
                     written: info.written,
                     first_seq: info.first_seq,
                     next_seq: Some(info.next_seq),
-                    source: Source::File(Scan::new(file, encoding, at, info.bytes, block_bytes)),
+                    source: Source::File(Scan::new(
+                        file,
+                        encoding,
+                        at,
+                        info.bytes,
+                        how.block_bytes,
+                    )),
                     expected: Some(start.map_or(info.first_seq, |location| location.seq.get())),
                     deleted,
                     version,
@@ -448,6 +475,15 @@ fn active_cursor(contents: &Contents, wanted: u64, block_bytes: usize) -> Cursor
     }
 }
 
+/// How to read.
+#[derive(Clone, Copy, Debug)]
+struct How {
+    /// Bytes that are read of a file at once.
+    block_bytes: usize,
+    /// Only what is in memory.
+    near: bool,
+}
+
 /// What may still be given out.
 #[derive(Clone, Copy, Debug)]
 struct Room {
@@ -499,6 +535,14 @@ impl Cursor {
             *expected = Some(*after + 1);
         }
         bytes
+    }
+
+    /// Whether [`Self::next`] touches no file.
+    fn is_near(&self) -> bool {
+        match &self.source {
+            Source::Memory { .. } => true,
+            Source::File(scan) => scan.is_near(),
+        }
     }
 
     #[inline]

@@ -177,6 +177,22 @@ impl Scan {
         }
     }
 
+    /// Whether the next thing was read already, whole; so that [`Self::next`] touches no file.
+    pub(crate) fn is_near(&self) -> bool {
+        if !self.pending.is_empty() || self.at >= self.end {
+            return true;
+        }
+        let Some(rest) = self.window.get(self.window_offset()..) else { return false };
+        match self.encoding {
+            Encoding::Binary(_) if binary::looks_like_batch(rest) => {
+                rest.len() >= BATCH_HEADER_BYTES
+            }
+            // What is no record is looked for far behind it.
+            Encoding::Binary(seed) => binary::decode_record(seed, rest).is_some(),
+            Encoding::Jsonl | Encoding::Legacy { .. } => memchr::memchr(b'\n', rest).is_some(),
+        }
+    }
+
     /// Goes on through what was read already, as [`run`] does. Nothing but binary is read so.
     pub(crate) fn run(
         &mut self,

@@ -111,6 +111,41 @@ fn what_was_read_before_a_file_that_fails_is_given() {
 }
 
 #[test]
+fn a_reader_told_to_touch_no_file_gives_what_is_in_memory_and_says_when_that_is_all() {
+    for format in [Format::Binary, Format::Jsonl] {
+        let disk = SimDisk::new(1);
+        let world = World::open(&disk, format, 400_000);
+        let payload = format!("\"{}\"", "x".repeat(5_000));
+        world.publish(200, payload.as_bytes());
+        world.store.close().unwrap();
+        drop(world);
+        disk.kill();
+        let world = World::open(&disk, format, 400_000);
+        world.publish(30, payload.as_bytes());
+        world.run_all();
+        let mut reader = world.channel.reader(0);
+        let (mut seqs, mut far) = (Vec::new(), 0);
+        while reader.position() < 230 {
+            disk.inject(Fault::on(Op::Read).for_ever());
+            disk.inject(Fault::on(Op::Open).for_ever());
+            let near = reader.read_near(7, usize::MAX);
+            disk.heal();
+            far += usize::from(near.is_none());
+            let items = near.unwrap_or_else(|| reader.read(1, usize::MAX).unwrap());
+            assert!(!items.is_empty(), "nothing more after {}", reader.position());
+            seqs.extend(items.into_iter().map(|item| match item {
+                Item::Record(record) => record.seq,
+                Item::Gap { first, .. } => panic!("{first} is said to be gone"),
+            }));
+        }
+        assert_eq!(seqs, (1..=230).collect::<Vec<_>>());
+        // Once for each block of 256 KiB and each segment, and not for what was just published.
+        assert!((4..12).contains(&far), "{format}: files were read {far} times");
+        assert_eq!(reader.read_near(7, usize::MAX), Some(Vec::new()));
+    }
+}
+
+#[test]
 fn a_reader_within_a_segment_that_is_cut_goes_on_in_the_one_begun_after_it() {
     for format in [Format::Binary, Format::Jsonl] {
         let disk = SimDisk::new(1);
