@@ -48,7 +48,7 @@ pub struct InSub(pub u32);
 /// A position in the log of the node that sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// Identity of that log.
+    /// Identity of that log; nil for a peer that has no positions, where nothing is to be written down.
     pub log: Uuid,
     /// Epoch of the log when the position was said.
     pub epoch: u64,
@@ -264,6 +264,13 @@ pub enum Event {
         bytes: usize,
         /// The peer's limit, in bytes.
         limit: usize,
+    },
+    /// Something the peer sent was passed over; only the predecessor's wire has no better answer.
+    Skipped {
+        /// Its size, in bytes.
+        bytes: usize,
+        /// Why.
+        reason: &'static str,
     },
     /// What may flow changed while the link was up.
     ListsChanged {

@@ -111,6 +111,18 @@ pub struct Closed {
     pub by_peer: bool,
 }
 
+impl Closed {
+    /// The peer's last word. WebSocket's own codes for an end in good order are ours, too.
+    pub(crate) fn by_peer(code: u16, text: &str) -> Self {
+        let code = match code {
+            1000 | 1001 => CloseCode::GoingAway,
+            _ => CloseCode::from_u16(code),
+        };
+        let text = text.chars().filter(|letter| !letter.is_control()).collect();
+        Self { code, text, by_peer: true }
+    }
+}
+
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.by_peer { "closed by the peer: " } else { "closed: " })?;

@@ -22,6 +22,7 @@ mod config;
 mod coverage;
 mod frame;
 mod inbound;
+pub mod keyop;
 mod link;
 mod log_info;
 mod name;

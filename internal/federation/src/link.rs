@@ -1,6 +1,6 @@
 //! The face of a link: what the shell tells it, and what it tells the shell.
 //!
-//! `Session` speaks our protocol, `keyop::Session` the
+//! [`Session`](crate::Session) speaks our protocol, [`keyop::Session`](crate::keyop::Session) the
 //! predecessor's; the shell drives both alike.
 //!
 //! ```text
@@ -47,6 +47,9 @@ use crate::policy::PeerPolicy;
 pub trait Link: fmt::Debug + Send {
     /// The peer sent a message.
     fn handle_message(&mut self, message: Message, now: Duration);
+
+    /// The peer sent a WebSocket close frame.
+    fn handle_close(&mut self, code: u16, text: &str, now: Duration);
 
     /// The connection is gone. `text` says how, for people.
     fn handle_hangup(&mut self, text: &str, now: Duration);

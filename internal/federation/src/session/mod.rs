@@ -151,9 +151,7 @@ impl Session {
         }
         let frame = Frame::decode(bytes)?;
         if let Frame::Close { code, text } = frame {
-            let text = text.chars().filter(|letter| !letter.is_control()).collect();
-            let closed = Closed { code: CloseCode::from_u16(code), text, by_peer: true };
-            self.end(closed, false);
+            self.end(Closed::by_peer(code, text), false);
             return Ok(());
         }
         if self.is_established() {
@@ -233,6 +231,10 @@ impl Link for Session {
         if let Err(Fault { code, text }) = taken {
             self.end(Closed { code, text, by_peer: false }, true);
         }
+    }
+
+    fn handle_close(&mut self, code: u16, text: &str, _: Duration) {
+        self.end(Closed::by_peer(code, text), false);
     }
 
     fn handle_hangup(&mut self, text: &str, _: Duration) {

@@ -28,6 +28,8 @@ pub(crate) struct Outbox {
     carrying_bytes: usize,
     /// The ping to answer.
     pong: Option<u64>,
+    /// Nothing comes after the end.
+    over: bool,
     /// Longest frame that the peer takes.
     pub(crate) frame_max: usize,
     pub(crate) counters: Counters,
@@ -40,13 +42,16 @@ impl Outbox {
             carrying: VecDeque::new(),
             carrying_bytes: 0,
             pong: None,
+            over: false,
             frame_max,
             counters: Counters::default(),
         }
     }
 
     pub(crate) fn act(&mut self, action: Action) {
-        self.steering.push_back(action);
+        if !self.over {
+            self.steering.push_back(action);
+        }
     }
 
     pub(crate) fn event(&mut self, event: Event) {
@@ -90,6 +95,9 @@ impl Outbox {
     }
 
     fn push(&mut self, bytes: Bytes) {
+        if self.over {
+            return;
+        }
         self.carrying_bytes += bytes.len();
         self.carrying.push_back(bytes);
     }
@@ -137,5 +145,6 @@ impl Outbox {
             self.steer(&Frame::Close { code: closed.code.to_u16(), text: &closed.text });
         }
         self.act(Action::Close(closed));
+        self.over = true;
     }
 }

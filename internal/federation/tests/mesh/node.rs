@@ -312,7 +312,7 @@ impl Node {
                 end.session.subscribe(sub, start, now);
             }
             Action::Receive { sub, channel, batch } => {
-                self.receive(conn, sub, &channel, batch, now)
+                self.receive(conn, sub, &channel, batch, now);
             }
             Action::Ended { sub, .. } => {
                 end.subs.remove(&sub);

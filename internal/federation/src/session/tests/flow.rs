@@ -354,6 +354,10 @@ fn a_graceful_end_is_said_and_is_the_last_thing() {
     assert_eq!(hub.actions.len(), 1);
     hub.session.ready(OutSub(0), hub.now);
     hub.session.channel(&channel("late"), &log(8, 1, 1), hub.now);
+    hub.session.channel_removed(&channel("orders"), hub.now);
+    hub.session.opened(OutSub(0), Opened { after: 0, missing: None }, hub.now);
+    hub.session.withdraw(OutSub(0), RefuseCode::Gone, "", hub.now);
+    hub.session.set_policy(&PeerPolicy::default(), hub.now);
     hub.hear(&Frame::Ping(1));
     hub.wait(SECOND * 100);
     assert_eq!((hub.sent.len(), hub.actions.len()), (1, 1));
