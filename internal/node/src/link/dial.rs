@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use pubsub_audit::{Attempt, Event};
-use pubsub_federation::{Link, NodeName, Session, SessionConfig};
+use pubsub_federation::{Link, NodeName, Session, SessionConfig, keyop};
 use pubsub_tls::Reloading;
 
 use super::connect::connect;
@@ -83,7 +83,7 @@ async fn run(
     let lists = hub.lists.clone();
     let machine: Box<dyn Link> = match hub.spoken {
         Spoken::Pubsub => Box::new(Session::dial(config, lists, now)),
-        Spoken::Keyop => Box::new(Session::dial(config, lists, now)),
+        Spoken::Keyop => Box::new(keyop::Session::dial(config, lists, now)),
     };
     let side = Side::Dialer { hub: hub.clone(), state: state.clone() };
     drive(shard, machine, socket, side, peer).await

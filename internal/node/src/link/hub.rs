@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use pubsub_audit::Event;
-use pubsub_federation::{GREETING_TIME, NodeName, Session, SessionConfig};
+use pubsub_federation::{GREETING_TIME, NodeName, Session, SessionConfig, keyop};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -113,7 +113,7 @@ async fn run(shard: &Rc<Shard>, greeted: Greeted, addr: SocketAddr) {
     let now = Shard::now();
     let machine: Box<dyn pubsub_federation::Link> = match spoken {
         Spoken::Pubsub => Box::new(Session::accept(config, now)),
-        Spoken::Keyop => Box::new(Session::accept(config, now)),
+        Spoken::Keyop => Box::new(keyop::Session::accept(config, now)),
     };
     let side = Side::Hub { addr };
     drive(shard, machine, socket, side, peer).await;
