@@ -1,7 +1,7 @@
 //! `pubsub sub`: prints messages as they come.
 
 use bytes::Bytes;
-use pubsub_envelope::{Kind, MessageId, Meta, NewRecord, jsonl};
+use pubsub_envelope::{Kind, MessageId, Meta, NewRecord, RouteBuf, jsonl};
 use pubsub_node::clock;
 use pubsub_node::control::{MessageHead, OpenMode, StartFrom, Subscribed};
 use pubsub_types::ChannelName;
@@ -119,6 +119,11 @@ impl<'a> Printer<'a> {
             self.gap(head.seq, last);
             return Ok(());
         }
+        let mut route = RouteBuf::new();
+        for name in &head.route {
+            // Names that cannot stand in a route are none that a node could have.
+            drop(route.push(name));
+        }
         let record = NewRecord {
             time: head.time,
             subject: &head.subject,
@@ -131,7 +136,9 @@ impl<'a> Printer<'a> {
                 correlation_id: &head.correlation_id,
                 service_name: &head.service_name,
                 expires: head.expires,
-                ..Meta::default()
+                source: head.source.map(Into::into),
+                route: route.as_route(),
+                members: &head.members,
             },
         };
         self.record(head.seq, &record)

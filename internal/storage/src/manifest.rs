@@ -186,9 +186,9 @@ impl Manifest {
         }
     }
 
-    /// Starts an epoch whose first message will be `first_seq`.
-    pub(crate) fn begin_epoch(&mut self, first_seq: u64) {
-        self.epochs.begin(0, first_seq, self.first_seq);
+    /// Starts an epoch whose first message will be `first_seq`, with a number of `number` or more.
+    pub(crate) fn begin_epoch(&mut self, number: u64, first_seq: u64) {
+        self.epochs.begin(number, first_seq, self.first_seq);
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {

@@ -77,6 +77,7 @@ pub(crate) fn recover(
     let mut recovery = Recovery { place, findings: Vec::new(), segments: Vec::new() };
     let on_disk = recovery.list().map_err(io("list the segments"))?;
     let mut rebuilt = false;
+    let mut epoch_min = 0;
     let mut manifest = match read {
         Read::Whole(manifest) => {
             let mut manifest = *manifest;
@@ -93,6 +94,11 @@ pub(crate) fn recover(
         Read::Absent | Read::Damaged => {
             let known = recovery.identity(&on_disk).map_err(io("read the segments"))?;
             rebuilt = true;
+            if known.is_some() {
+                // The epochs that this log had are forgotten with the manifest; a number that counts
+                // them one by one cannot have reached this.
+                epoch_min = u64::try_from(now.as_millis() / 1000).unwrap_or(0);
+            }
             let config = options.for_channel(place.name, &chosen);
             let made = Manifest::new(place.name.clone(), known.unwrap_or(log_id), config);
             Manifest { chosen, ..made }
@@ -108,7 +114,7 @@ pub(crate) fn recover(
     let contents =
         recovery.assemble(&mut manifest, now).map_err(io("recover the newest segment"))?;
     if !clean {
-        manifest.begin_epoch(contents.next_seq);
+        manifest.begin_epoch(epoch_min, contents.next_seq);
     }
     describe(&mut manifest, &contents);
     manifest.clean = false;

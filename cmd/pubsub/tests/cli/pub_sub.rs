@@ -1,6 +1,8 @@
 //! Publishing and reading.
 
+use pubsub_envelope::{Meta, NewRecord, RouteBuf, jsonl};
 use pubsub_testkit::Source;
+use pubsub_types::ChannelName;
 
 use crate::world::{SOON, World, finish};
 
@@ -111,6 +113,31 @@ fn a_payload_is_published_as_often_as_asked() {
     assert_eq!(report["messages"], 2500);
     let read = world.ok(&["sub", "orders", "--from-start", "--count", "2500", "-q"]);
     assert_eq!(read.lines().count(), 2500);
+}
+
+#[test]
+fn an_envelope_is_printed_with_the_way_that_its_message_came() {
+    let world = World::new();
+    let node = world.start();
+    let mut route = RouteBuf::new();
+    route.push("alice").unwrap();
+    route.push("hub:7740").unwrap();
+    let log = uuid::Uuid::from_u128(7);
+    let meta = Meta {
+        source: Some(pubsub_envelope::Source { log, epoch: 3, seq: 57, previous: 40 }),
+        route: route.as_route(),
+        members: "\"shard\":{\"n\": 7}",
+        ..Meta::default()
+    };
+    let record = NewRecord { payload: b"1", meta, ..NewRecord::default() };
+    let channel = node.node.channel(&ChannelName::new("orders").unwrap()).unwrap();
+    channel.append_blocking(&[record]).unwrap();
+    let sub = ["sub", "orders", "--from-start", "--count", "1", "-o", "jsonl", "-q"];
+    let line = world.ok(&sub);
+    let read = jsonl::decode_line(line.trim_end().as_bytes()).unwrap();
+    assert_eq!(read.meta(), meta);
+    node.stop();
+    assert_eq!(world.ok(&sub), line, "the command itself, as there is no server");
 }
 
 #[test]

@@ -20,8 +20,8 @@ pub use client::{Client, ClientError, Local, OpenMode, Remote, Subscribed};
 pub use frame::{BODY_BYTES_MAX, FrameError, HEAD_BYTES_MAX};
 pub use protocol::{
     ChannelInfo, ChannelRow, DeadLetterRow, DeadLettersRow, DlqReplayed, ErrorCode, Failure,
-    MessageHead, NewMessage, NodeReport, PROTOCOL_VERSION, Published, Request, Response, SeekTo,
-    StartFrom, SubscriberInfo, SubscriberRow,
+    MessageHead, MessageSource, NewMessage, NodeReport, PROTOCOL_VERSION, Published, Request,
+    Response, SeekTo, StartFrom, SubscriberInfo, SubscriberRow,
 };
 pub use server::{CLIENTS_MAX, Server};
 pub use socket::{SOCKET_FILE, SOCKET_PATH_MAX_BYTES, socket_path};

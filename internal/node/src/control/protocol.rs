@@ -15,6 +15,7 @@
 
 use std::time::Duration;
 
+use pubsub_envelope::Source;
 use pubsub_storage::{ChannelConfig, ChannelStats, Chosen};
 use pubsub_types::{ChannelName, SubscriberId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -234,10 +235,46 @@ pub struct MessageHead {
     /// From when on it is no longer delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
+    /// The nodes it went through, its origin first; empty when it was published at this node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub route: Vec<String>,
+    /// Its place in the log of the node that published it first; `None` when that is this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<MessageSource>,
+    /// What its envelope had besides, `"key":value` with commas between.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub members: String,
     /// Bytes of its header block.
     pub headers_len: u32,
     /// Bytes of its payload.
     pub payload_len: u32,
+}
+
+/// The place of a message in the log of the node that published it first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageSource {
+    /// Identity of that log.
+    pub log: uuid::Uuid,
+    /// The log's epoch.
+    pub epoch: u64,
+    /// The message's sequence there.
+    pub seq: u64,
+    /// Sequence of the message before it there; 0 for none.
+    pub previous: u64,
+}
+
+impl From<Source> for MessageSource {
+    fn from(source: Source) -> Self {
+        let Source { log, epoch, seq, previous } = source;
+        Self { log, epoch, seq, previous }
+    }
+}
+
+impl From<MessageSource> for Source {
+    fn from(source: MessageSource) -> Self {
+        let MessageSource { log, epoch, seq, previous } = source;
+        Self { log, epoch, seq, previous }
+    }
 }
 
 /// What a node answers.

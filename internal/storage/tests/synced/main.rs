@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use parking_lot::Mutex;
 use pubsub_disk::Disk;
 use pubsub_envelope::NewRecord;
-use pubsub_sim::{Fault, Op, SimDisk, Survival};
+use pubsub_sim::{Corruption, Fault, Op, SimDisk, Survival};
 use pubsub_storage::{Channel, ChannelConfig, Executor, Job, Store, StoreOptions};
 use pubsub_types::{ChannelName, Format, Seq, SyncPolicy, Timestamp};
 use uuid::Uuid;
@@ -52,7 +52,7 @@ impl World {
         let on: Arc<dyn Disk> = Arc::new(disk.clone());
         let store = Store::open(on, queue.clone(), options, Uuid::from_u128(1)).unwrap();
         let name = ChannelName::new("orders").unwrap();
-        let channel = store.open_or_create(&name, Timestamp(1)).unwrap();
+        let channel = store.open_or_create(&name, Timestamp(5000 * MILLISECOND)).unwrap();
         Self { disk, queue, store, channel }
     }
 
@@ -203,4 +203,27 @@ fn a_sequence_that_is_given_out_again_is_of_another_epoch() {
     assert_eq!(world.channel.clamp(4, second), 4);
     assert_eq!(world.channel.clamp(9, second), 4, "there is no more");
     assert_eq!(world.channel.clamp(3, second + 1), 0, "this log does not know of it");
+}
+
+#[test]
+fn a_log_that_forgot_its_epochs_gives_none_of_them_out_again() {
+    let mut world = World::new(SyncPolicy::Always);
+    let log = world.channel.log_id();
+    let mut seen = vec![world.channel.epoch()];
+    for _ in 0..3 {
+        world.publish(b"1");
+        world = world.cut();
+        seen.push(world.channel.epoch());
+    }
+    for copy in ["a", "b"] {
+        let file = format!("channels/orders/MANIFEST.{copy}");
+        world.disk.corrupt(&file, &Corruption::Delete).unwrap();
+    }
+    for _ in 0..2 {
+        world = world.cut();
+        assert_eq!((world.channel.log_id(), world.channel.last_seq()), (log, 3));
+        let epoch = world.channel.epoch();
+        assert!(!seen.contains(&epoch), "{epoch} was given out before: {seen:?}");
+        seen.push(epoch);
+    }
 }

@@ -187,6 +187,9 @@ pub(crate) fn to_frame(items: &[Item]) -> (Vec<MessageHead>, Vec<&[u8]>) {
                     correlation_id: meta.correlation_id.to_owned(),
                     service_name: meta.service_name.to_owned(),
                     expires: meta.expires,
+                    route: meta.route.iter().map(str::to_owned).collect(),
+                    source: meta.source.map(Into::into),
+                    members: meta.members.to_owned(),
                     headers_len: len(record.headers()),
                     payload_len: len(record.payload()),
                 }
