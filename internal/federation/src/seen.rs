@@ -1,12 +1,12 @@
 //! The ids of messages seen lately: the second net, for messages that do not say where they come from.
 
-use std::borrow::Borrow;
+use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use lru::LruCache;
+use hashbrown::{Equivalent, HashMap};
 use pubsub_envelope::MessageId;
 use uuid::Uuid;
 
@@ -18,22 +18,29 @@ pub const SEEN_IDS_DEFAULT: usize = 100_000;
 /// A message without a source is known by its id alone. One with a source is known by its source, and
 /// by its id only if that came in without one: by way of a peer that drops what it does not know.
 pub struct SeenIds {
-    /// Whether the message came with a source. Being asked for does not keep an id longer.
-    ids: LruCache<Id, bool, FixedState>,
+    ids: HashMap<Id, Seen, FixedState>,
+    /// The ids in the order in which they came; being asked for does not keep one longer.
+    order: VecDeque<Id>,
+    /// Number of the first of `order`.
+    first: u64,
+    most: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Whether the message came with a source.
+    sourced: bool,
+    /// Number of its place in `order`.
+    number: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Id {
     Uuid(Uuid),
-    Text(Box<str>),
+    Text(Arc<str>),
 }
 
-/// An id, whoever owns its text.
-trait AsId {
-    fn as_id(&self) -> MessageId<'_>;
-}
-
-impl AsId for Id {
+impl Id {
     fn as_id(&self) -> MessageId<'_> {
         match self {
             Self::Uuid(uuid) => MessageId::Uuid(*uuid),
@@ -42,78 +49,81 @@ impl AsId for Id {
     }
 }
 
-impl AsId for MessageId<'_> {
-    fn as_id(&self) -> MessageId<'_> {
-        *self
-    }
-}
-
-impl<'a> Borrow<dyn AsId + 'a> for Id {
-    fn borrow(&self) -> &(dyn AsId + 'a) {
-        self
-    }
-}
-
-impl Hash for dyn AsId + '_ {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_id().hash(state);
-    }
-}
-
-impl PartialEq for dyn AsId + '_ {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_id() == other.as_id()
-    }
-}
-
-impl Eq for dyn AsId + '_ {}
-
 impl Hash for Id {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_id().hash(state);
+        Asked(self.as_id()).hash(state);
     }
 }
 
-impl PartialEq for Id {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_id() == other.as_id()
+/// An id that is asked for, so that asking allocates nothing.
+struct Asked<'a>(MessageId<'a>);
+
+impl Hash for Asked<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.0 {
+            MessageId::None => (),
+            MessageId::Uuid(uuid) => state.write_u128(uuid.as_u128()),
+            MessageId::Text(text) => text.hash(state),
+        }
     }
 }
 
-impl Eq for Id {}
+impl Equivalent<Id> for Asked<'_> {
+    fn equivalent(&self, id: &Id) -> bool {
+        self.0 == id.as_id()
+    }
+}
 
 impl SeenIds {
-    /// Remembers the last `capacity` ids; at least one.
+    /// Remembers the last `most` ids; at least one.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
-        // Unbounded first, so that no table of that size is made before it is needed.
-        let mut ids = LruCache::unbounded_with_hasher(FixedState::default());
-        ids.resize(NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN));
-        Self { ids }
+    pub fn new(most: usize) -> Self {
+        Self {
+            ids: HashMap::with_hasher(FixedState::default()),
+            order: VecDeque::new(),
+            first: 0,
+            most: most.max(1),
+        }
     }
 
     /// Remembers the id of a message that is stored here, and whether it has a source: our own have.
     pub fn insert(&mut self, id: MessageId<'_>, sourced: bool) {
+        if let Some(seen) = self.ids.get_mut(&Asked(id)) {
+            seen.sourced = sourced;
+            return;
+        }
         let id = match id {
             MessageId::None => return,
             MessageId::Uuid(uuid) => Id::Uuid(uuid),
             MessageId::Text(text) => Id::Text(text.into()),
         };
-        self.ids.push(id, sourced);
+        let number = self.first + self.order.len() as u64;
+        self.order.push_back(id.clone());
+        self.ids.insert(id, Seen { sourced, number });
+        if self.order.len() > self.most {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        let Some(id) = self.order.pop_front() else { return };
+        let number = self.first;
+        self.first += 1;
+        // One that was taken back and came again has another place.
+        if self.ids.get(&id).is_some_and(|seen| seen.number == number) {
+            self.ids.remove(&id);
+        }
     }
 
     /// Forgets an id: its message was not stored after all.
     pub fn remove(&mut self, id: MessageId<'_>) {
-        self.ids.pop(&id as &dyn AsId);
+        self.ids.remove(&Asked(id));
     }
 
     /// Whether a message with this id, with or without a source, is known by it.
     #[must_use]
     pub fn knows(&self, id: MessageId<'_>, sourced: bool) -> bool {
-        match self.ids.peek(&id as &dyn AsId) {
-            Some(came_sourced) => !sourced || !came_sourced,
-            None => false,
-        }
+        self.ids.get(&Asked(id)).is_some_and(|seen| !sourced || !seen.sourced)
     }
 
     /// Number of ids remembered.
@@ -151,6 +161,18 @@ mod tests {
         }
         assert_eq!([1, 2, 3].map(|number| seen.knows(id(number), false)), [false, true, true]);
         assert_eq!(seen.len(), 2);
+    }
+
+    #[test]
+    fn an_id_taken_back_and_seen_again_is_remembered_from_then() {
+        let mut seen = SeenIds::new(2);
+        seen.insert(id(1), false);
+        seen.remove(id(1));
+        seen.insert(id(2), false);
+        seen.insert(id(1), false);
+        assert!(seen.knows(id(1), false) && seen.knows(id(2), false));
+        seen.insert(id(3), false);
+        assert_eq!([1, 2, 3].map(|number| seen.knows(id(number), false)), [true, false, true]);
     }
 
     #[test]
