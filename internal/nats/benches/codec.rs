@@ -9,6 +9,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
+use pubsub_nats::ws::{Accepted, Pool, WebSocket, WsLimits, WsRead};
 use pubsub_nats::{
     Action, ClientDecoder, ClientOp, Delivered, Identity, Info, Limits, Outbox, Outgoing, Peer,
     Session, Settings, SubId, Unrestricted, encode,
@@ -36,6 +38,7 @@ fn main() {
     fan_out("format MSG, 1 to 100");
     publish("session, PUB");
     deliver("session, MSG");
+    frames("WebSocket, to a session");
 }
 
 /// Reads blocks of 64 KiB, as a socket would hand them over.
@@ -139,6 +142,30 @@ fn publish(name: &str) {
             }
         }
         black_box(bytes);
+    });
+}
+
+/// Messages in masked frames of 8 KiB, to the bytes that a session reads.
+fn frames(name: &str) {
+    let (mut payload, mut in_frame) = (Vec::new(), 0);
+    while payload.len() < 8 << 10 {
+        encode::publish(&mut payload, "orders.eu.created", None, b"", &PAYLOAD);
+        in_frame += 1;
+    }
+    let mut frame = vec![0x82, 0x80 | 126];
+    frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+    frame.extend([0; 4]);
+    frame.extend(&payload);
+    let accepted = Accepted { response: Vec::new(), deflate: false, unmasked: false };
+    let mut ws = WebSocket::new(&accepted, WsLimits::open(1 << 20));
+    let (mut pool, mut data) = (Pool::default(), BytesMut::new());
+    let rounds = MESSAGES / in_frame;
+    report(name, rounds * in_frame, || {
+        for _ in 0..rounds {
+            let read = ws.read(&mut black_box(&frame[..]), &mut data, 64 << 10, &mut pool);
+            assert_eq!(read, Ok(WsRead::More));
+            black_box(&mut data).clear();
+        }
     });
 }
 

@@ -27,6 +27,7 @@ mod sid;
 mod subject;
 mod subscriptions;
 mod verb;
+pub mod ws;
 
 pub use action::{Action, Delivered, Permissions, Publish, Unrestricted};
 pub use client_op::{ClientDecoder, ClientOp, Limits, RawPublish};

@@ -141,17 +141,35 @@ impl Outbox {
         }
     }
 
-    /// Moves everything that waits to the end of `other`.
-    pub fn append_to(&mut self, other: &mut Self) {
-        let mut sent = std::mem::take(&mut self.sent);
-        self.pending = 0;
-        for chunk in self.chunks.drain(..) {
-            let bytes = match chunk {
-                Chunk::Own(bytes) => Bytes::from(bytes),
-                Chunk::Shared(bytes) => bytes,
-            };
-            other.share(bytes.slice(std::mem::take(&mut sent)..));
+    /// The first `bytes` of what waits, or all of it, in pieces that are not empty.
+    pub fn first(&self, bytes: usize) -> impl Iterator<Item = &[u8]> {
+        let mut left = bytes;
+        self.chunks().map_while(move |chunk| {
+            let part = &chunk[..chunk.len().min(left)];
+            left -= part.len();
+            (!part.is_empty()).then_some(part)
+        })
+    }
+
+    /// Moves the first `bytes` of what waits to the end of `other`.
+    ///
+    /// # Panics
+    /// If so many do not wait.
+    pub fn move_to(&mut self, bytes: usize, other: &mut Self) {
+        let (mut left, mut sent) = (bytes, self.sent);
+        for chunk in &self.chunks {
+            let from = std::mem::take(&mut sent);
+            let to = chunk.bytes().len().min(from + left);
+            left -= to - from;
+            match chunk {
+                Chunk::Own(bytes) => other.copy(&bytes[from..to]),
+                Chunk::Shared(bytes) => other.share(bytes.slice(from..to)),
+            }
+            if left == 0 {
+                break;
+            }
         }
+        self.advance(bytes);
     }
 
     /// Bytes of memory held, beyond the box itself; shared chunks count as if they were its own.
@@ -243,10 +261,12 @@ mod tests {
                         expected.drain(..size);
                     }
                     _ => {
+                        let size = size.min(outbox.pending());
+                        let first: Vec<u8> = outbox.first(size).flatten().copied().collect();
                         let mut other = Outbox::default();
-                        outbox.append_to(&mut other);
-                        prop_assert!(outbox.is_empty() && contents(&outbox).is_empty());
-                        outbox = other;
+                        outbox.move_to(size, &mut other);
+                        prop_assert_eq!(contents(&other), &first[..]);
+                        prop_assert_eq!(first, expected.drain(..size).collect::<Vec<u8>>());
                     }
                 }
                 prop_assert_eq!(contents(&outbox), Vec::from(expected.clone()));
