@@ -10,10 +10,11 @@
 //! (relaxed) loads see whole nodes, and a node refers to another by a number of four bytes, without
 //! a reference count: copying a node touches that node and none of its children.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use crate::node::{self, Node};
+use crate::node::{self, Node, Shape};
 
 /// Where a node begins: chunk in the high half, word within it in the low half.
 pub(crate) type At = u32;
@@ -27,6 +28,8 @@ const CHUNK_MIN: usize = 256;
 const CHUNK_MAX: usize = 1 << 16;
 /// So that [`NONE`] is in no chunk.
 const CHUNKS_MAX: usize = (1 << 16) - 1;
+/// Words of a line of the processor's cache.
+const LINE: usize = 16;
 /// Arenas below this many words are not worth a sweep.
 const SWEEP_MIN: usize = 4 * CHUNK_MAX;
 
@@ -88,6 +91,10 @@ impl<'a> Words<'a> {
         Node::new(self.block(at))
     }
 
+    pub(crate) fn node_of_shape(self, at: At, shape: Shape) -> Node<'a> {
+        Node::of_shape(self.block(at), shape)
+    }
+
     /// The words from `at` to the end of the chunk.
     fn block(self, at: At) -> &'a [AtomicU32] {
         &self.0[(at >> 16) as usize][(at & 0xffff) as usize..]
@@ -102,10 +109,10 @@ pub(crate) struct Arena {
     taken: Vec<u32>,
     /// Numbers of chunks that were given back.
     vacant: Vec<usize>,
-    /// Free blocks, by class.
-    free: [Vec<At>; CLASSES],
-    /// The chunk that new blocks are cut from, and how far it is cut.
-    cutting: Option<(usize, usize)>,
+    /// Free blocks for leaves and for inner nodes, by class.
+    free: [[Vec<At>; CLASSES]; 2],
+    /// What is left of the chunk that new blocks are cut from.
+    cutting: Option<(usize, Range<usize>)>,
     directory: Directory,
     /// Whether `directory` is not what `chunks` is.
     is_stale: bool,
@@ -123,7 +130,7 @@ impl Arena {
             chunks: Vec::new(),
             taken: Vec::new(),
             vacant: Vec::new(),
-            free: [const { Vec::new() }; CLASSES],
+            free: [const { [const { Vec::new() }; CLASSES] }; 2],
             cutting: None,
             directory: Directory([].into()),
             is_stale: false,
@@ -158,7 +165,7 @@ impl Arena {
     /// Puts a node into a free block.
     pub(crate) fn put(&mut self, image: &[u32]) -> At {
         let class = CLASS_OF[image.len()];
-        let at = self.take(class);
+        let at = self.take(Kind::of(node::is_leaf(image[0])), class);
         self.write(at, class, image);
         at
     }
@@ -166,6 +173,7 @@ impl Arena {
     /// Puts a node where another is that no snapshot has seen, if it fits there.
     pub(crate) fn overwrite(&mut self, at: At, image: &[u32]) -> bool {
         let class = self.node(at).class();
+        debug_assert_eq!(self.node(at).is_leaf(), node::is_leaf(image[0]));
         let fits = image.len() <= usize::from(SIZES[usize::from(class)])
             // A node that shrank much gets a smaller block, or the space is lost for long.
             && CLASS_OF[image.len()] + 4 >= class;
@@ -177,11 +185,9 @@ impl Arena {
 
     /// Puts the same node into another block.
     pub(crate) fn copy(&mut self, at: At) -> At {
-        let (class, used) = {
-            let node = self.node(at);
-            (node.class(), node.used())
-        };
-        let copy = self.take(class);
+        let node = self.node(at);
+        let (class, used) = (node.class(), node.used());
+        let copy = self.take(Kind::of(node.is_leaf()), class);
         let words = self.words();
         for (from, to) in words.block(at)[..used].iter().zip(words.block(copy)) {
             to.store(from.load(Relaxed), Relaxed);
@@ -191,9 +197,10 @@ impl Arena {
 
     /// Puts the same node of another arena into a block here.
     pub(crate) fn copy_from(&mut self, other: Words<'_>, at: At) -> At {
-        let from = &other.block(at)[..other.node(at).used()];
+        let node = other.node(at);
+        let from = &other.block(at)[..node.used()];
         let class = CLASS_OF[from.len()];
-        let copy = self.take(class);
+        let copy = self.take(Kind::of(node.is_leaf()), class);
         let to = self.words().block(copy);
         for (from, to) in from.iter().zip(to) {
             to.store(from.load(Relaxed), Relaxed);
@@ -204,9 +211,11 @@ impl Arena {
 
     /// Takes a block back. Nobody may reach it any more.
     pub(crate) fn free(&mut self, at: At) {
-        let class = usize::from(self.node(at).class());
+        let node = self.node(at);
+        let class = usize::from(node.class());
         let size = SIZES[class];
-        self.free[class].push(at);
+        let kind = Kind::of(node.is_leaf());
+        self.free[kind as usize][class].push(at);
         self.taken[(at >> 16) as usize] -= u32::from(size);
         self.words_taken -= usize::from(size);
         self.words_freed += usize::from(size);
@@ -219,7 +228,7 @@ impl Arena {
 
     /// Bytes of the lists that keep order here.
     pub(crate) fn bytes_of_lists(&self) -> usize {
-        let free: usize = self.free.iter().map(Vec::capacity).sum();
+        let free: usize = self.free.iter().flatten().map(Vec::capacity).sum();
         free * size_of::<At>()
             + (self.chunks.capacity() + self.directory.0.len()) * size_of::<Chunk>()
             + self.taken.capacity() * size_of::<u32>()
@@ -237,7 +246,7 @@ impl Arena {
             return;
         }
         self.words_freed = 0;
-        let cutting = self.cutting.map(|(chunk, _)| chunk);
+        let cutting = self.cutting.as_ref().map(|(chunk, _)| *chunk);
         for (number, chunk) in self.chunks.iter_mut().enumerate() {
             if self.taken[number] == 0 && !chunk.is_empty() && Some(number) != cutting {
                 self.words -= chunk.len();
@@ -246,7 +255,7 @@ impl Arena {
                 self.is_stale = true;
             }
         }
-        for free in &mut self.free {
+        for free in self.free.iter_mut().flatten() {
             free.retain(|at| !self.chunks[(at >> 16) as usize].is_empty());
             free.shrink_to(free.len() * 2);
         }
@@ -260,30 +269,61 @@ impl Arena {
         Node::set_class(block, class);
     }
 
-    fn take(&mut self, class: u8) -> At {
+    fn take(&mut self, kind: Kind, class: u8) -> At {
         let class = usize::from(class);
         let size = usize::from(SIZES[class]);
-        let at = self.free[class].pop().unwrap_or_else(|| self.cut(size));
+        let free = self.free[kind as usize][class].pop();
+        let at = free.unwrap_or_else(|| self.cut(kind, size));
         self.taken[(at >> 16) as usize] += u32::from(SIZES[class]);
         self.words_taken += size;
         at
     }
 
     /// A block that was never used.
-    fn cut(&mut self, size: usize) -> At {
-        let (chunk, start) = match self.cutting {
-            Some((chunk, start)) if start + size <= self.chunks[chunk].len() => (chunk, start),
-            _ => (self.add_chunk(size), 0),
-        };
-        self.cutting = Some((chunk, start + size));
-        at(chunk, start)
+    fn cut(&mut self, kind: Kind, size: usize) -> At {
+        loop {
+            if let Some((chunk, rest)) = self.cutting.take() {
+                let start = match kind {
+                    Kind::Leaf => Some(rest.start),
+                    Kind::Inner => self.start_before(chunk, rest.end, size),
+                };
+                let block = start.map(|start| start..start + size);
+                if let Some(block) = block.filter(|it| rest.start <= it.start && it.end <= rest.end)
+                {
+                    let rest = match kind {
+                        Kind::Leaf => block.end..rest.end,
+                        Kind::Inner => {
+                            self.shelve(chunk, block.end..rest.end);
+                            rest.start..block.start
+                        }
+                    };
+                    self.cutting = Some((chunk, rest));
+                    return at(chunk, block.start);
+                }
+                self.shelve(chunk, rest);
+            }
+            let chunk = self.add_chunk(size);
+            self.cutting = Some((chunk, 0..self.chunks[chunk].len() - node::WORDS_BEHIND));
+        }
+    }
+
+    /// Where the last block of this size starts that ends at `end` or before, and that is in one line
+    /// or starts with one.
+    fn start_before(&self, chunk: usize, end: usize, size: usize) -> Option<usize> {
+        let last = end.checked_sub(size)?;
+        let address = self.chunks[chunk].as_ptr().addr() / size_of::<u32>();
+        let in_line = (address + last) % LINE;
+        if in_line == 0 || in_line + size <= LINE {
+            return Some(last);
+        }
+        last.checked_sub(if size <= LINE { in_line + size - LINE } else { in_line })
     }
 
     fn add_chunk(&mut self, size: usize) -> usize {
-        self.shelve_rest();
         // An eighth at a time: that is what is allocated and not used at most, for larger arenas.
         let len = (self.words / 8).next_multiple_of(CHUNK_MIN).clamp(CHUNK_MIN, CHUNK_MAX);
-        let chunk: Chunk = (0..len.max(size)).map(|_| AtomicU32::new(0)).collect();
+        let least = size + 2 * LINE + node::WORDS_BEHIND;
+        let chunk: Chunk = (0..len.max(least)).map(|_| AtomicU32::new(0)).collect();
         self.words += chunk.len();
         self.is_stale = true;
         if let Some(number) = self.vacant.pop() {
@@ -296,14 +336,27 @@ impl Arena {
         self.chunks.len() - 1
     }
 
-    /// Makes free blocks of what is left of the chunk that blocks are cut from.
-    fn shelve_rest(&mut self) {
-        let Some((chunk, mut start)) = self.cutting.take() else { return };
-        let len = self.chunks[chunk].len();
-        while let Some(class) = SIZES.iter().rposition(|size| usize::from(*size) <= len - start) {
-            self.free[class].push(at(chunk, start));
-            start += usize::from(SIZES[class]);
+    /// Makes free blocks for leaves of what is left between others.
+    fn shelve(&mut self, chunk: usize, mut words: Range<usize>) {
+        while let Some(class) = SIZES.iter().rposition(|size| usize::from(*size) <= words.len()) {
+            self.free[Kind::Leaf as usize][class].push(at(chunk, words.start));
+            words.start += usize::from(SIZES[class]);
         }
+    }
+}
+
+/// What a block is for.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// A leaf, next to the one before.
+    Leaf,
+    /// An inner node, in one line of the processor's cache or beginning with one: a walk reads many.
+    Inner,
+}
+
+impl Kind {
+    const fn of(is_leaf: bool) -> Self {
+        if is_leaf { Self::Leaf } else { Self::Inner }
     }
 }
 

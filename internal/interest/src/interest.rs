@@ -27,6 +27,9 @@ use crate::tree::{Inserted, Tree};
 /// Older snapshots that are looked at for readers with each publication, besides the youngest one.
 const LOOKED_AT: usize = 8;
 
+/// Nodes that a list kept for its space has room for at most: 64 KiB.
+const SPACE_MAX: usize = 1 << 14;
+
 /// The subscriptions of one subject space.
 ///
 /// A subscription is a filter, a queue group or none, and a subscriber. The same subscriber may have
@@ -44,13 +47,25 @@ pub struct Interest<S> {
     generations: Arc<Generations>,
     /// What changed since the last snapshot. Empty = nothing.
     changed: Vec<Slot>,
+    totals: Totals,
+    // Kept for their space.
     key: Vec<u8>,
+    space: Vec<At>,
 }
 
 struct Older<S> {
     snapshot: Arc<Snapshot<S>>,
     /// Nodes that this snapshot sees, and no later one.
     nodes: Vec<At>,
+}
+
+/// What was done to the subscriptions of one subject space since it is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Subscriptions added.
+    pub inserted: u64,
+    /// Subscriptions removed.
+    pub removed: u64,
 }
 
 /// What the subscriptions of one subject space cost, in bytes.
@@ -67,8 +82,8 @@ impl<S: Subscriber> Interest<S> {
     #[must_use]
     pub fn new() -> Self {
         let mut tree = Tree::new();
-        let published = Arc::new(snapshot_of(&mut tree));
-        tree.begin_next_version();
+        let published = Arc::new(Snapshot::of(&mut tree, 1));
+        tree.begin_next_age(Vec::new());
         Self {
             tree,
             published,
@@ -76,7 +91,9 @@ impl<S: Subscriber> Interest<S> {
             look: 0,
             generations: Arc::new(Generations::new()),
             changed: Vec::new(),
+            totals: Totals::default(),
             key: Vec::new(),
+            space: Vec::new(),
         }
     }
 
@@ -99,6 +116,7 @@ impl<S: Subscriber> Interest<S> {
         if inserted != Inserted::Same {
             self.note_change();
         }
+        self.totals.inserted += u64::from(inserted == Inserted::New);
         inserted
     }
 
@@ -114,6 +132,7 @@ impl<S: Subscriber> Interest<S> {
         let is_removed = self.tree.remove(&self.key);
         if is_removed {
             self.note_change();
+            self.totals.removed += 1;
         }
         is_removed
     }
@@ -144,16 +163,16 @@ impl<S: Subscriber> Interest<S> {
     /// The subscriptions as they are now; the last snapshot when nothing changed since.
     pub fn publish(&mut self) -> Arc<Snapshot<S>> {
         self.take_back();
-        if self.tree.arena().is_sparse() {
-            self.move_together();
-        } else if self.changed.is_empty() {
+        if self.tree.arena().is_sparse() || self.tree.is_old() {
+            return self.compact();
+        }
+        if self.changed.is_empty() {
             return self.published.clone();
         }
-        let snapshot = Arc::new(snapshot_of(&mut self.tree));
-        let nodes = self.tree.begin_next_version();
-        let before = std::mem::replace(&mut self.published, snapshot);
+        let before = self.replace_published();
+        let space = std::mem::take(&mut self.space);
+        let nodes = self.tree.begin_next_age(space);
         self.older.push_back(Older { snapshot: before, nodes });
-        self.mark_changed();
         self.published.clone()
     }
 
@@ -181,13 +200,20 @@ impl<S: Subscriber> Interest<S> {
     ///
     /// Costs a walk over everything, and [`Snapshot::changes_since`] a snapshot from before compares
     /// everything. Happens by itself with a publication when less than a quarter of the memory is
-    /// used; [`memory`](Self::memory) says what there is to gain.
+    /// used, and once in four billion publications; [`memory`](Self::memory) says what there is to gain.
     pub fn compact(&mut self) -> Arc<Snapshot<S>> {
-        self.move_together();
-        self.published = Arc::new(snapshot_of(&mut self.tree));
-        self.tree.begin_next_version();
-        self.mark_changed();
+        self.tree.compact();
+        // The nodes that only older ones see are in the chunks left behind, and go with them.
+        self.older.clear();
+        self.replace_published();
+        self.tree.begin_next_age(Vec::new());
         self.published.clone()
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub const fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// What it costs.
@@ -195,7 +221,7 @@ impl<S: Subscriber> Interest<S> {
     pub fn memory(&self) -> Memory {
         let (total, nodes) = self.tree.arena().bytes();
         let older: usize = self.older.iter().map(|older| older.nodes.capacity()).sum();
-        let lists = self.tree.bytes_of_lists() + older * size_of::<At>();
+        let lists = self.tree.bytes_of_lists() + (older + self.space.capacity()) * size_of::<At>();
         Memory { total: total + lists + size_of::<Self>() + size_of::<Generations>(), nodes }
     }
 
@@ -207,17 +233,14 @@ impl<S: Subscriber> Interest<S> {
         &self.published
     }
 
-    fn move_together(&mut self) {
-        self.tree.compact();
-        // The nodes that only older ones see are in the chunks left behind, and go with them.
-        self.older.clear();
-    }
-
-    /// Tells caches where the published snapshot differs from those before.
-    fn mark_changed(&mut self) {
+    /// Publishes the tree as it is, and tells caches where it differs. Returns what was published.
+    fn replace_published(&mut self) -> Arc<Snapshot<S>> {
+        let version = self.published.version() + 1;
+        let snapshot = Arc::new(Snapshot::of(&mut self.tree, version));
         for slot in self.changed.drain(..) {
-            self.generations.set(slot, self.published.version());
+            self.generations.set(slot, version);
         }
+        std::mem::replace(&mut self.published, snapshot)
     }
 
     /// Takes back what the snapshot at `place` saw, if nobody has it.
@@ -226,16 +249,19 @@ impl<S: Subscriber> Interest<S> {
         if Arc::get_mut(&mut older.snapshot).is_none() {
             return false;
         }
-        let Some(gone) = self.older.remove(place) else { return false };
+        let Some(mut gone) = self.older.remove(place) else { return false };
         let before = place.checked_sub(1).and_then(|place| self.older.get_mut(place));
-        let mut keep = before.map(|older| (older.snapshot.version(), &mut older.nodes));
-        for node in gone.nodes {
-            let made = self.tree.arena().node(node).version();
+        let mut keep = before.map(|older| (older.snapshot.age(), &mut older.nodes));
+        for node in gone.nodes.drain(..) {
+            let made = self.tree.arena().node(node).age();
             match &mut keep {
                 // The snapshot before saw it too, and is still there.
-                Some((version, nodes)) if made <= *version => nodes.push(node),
+                Some((age, nodes)) if made <= *age => nodes.push(node),
                 _ => self.tree.arena_mut().free(node),
             }
+        }
+        if gone.nodes.capacity() <= SPACE_MAX {
+            self.space = gone.nodes;
         }
         true
     }
@@ -257,11 +283,6 @@ impl<S: Subscriber> Interest<S> {
     }
 }
 
-fn snapshot_of<S: Subscriber>(tree: &mut Tree) -> Snapshot<S> {
-    let directory = tree.arena_mut().directory();
-    Snapshot::new(directory, tree.arena().identity().clone(), tree.root(), tree.version())
-}
-
 impl<S: Subscriber> Default for Interest<S> {
     fn default() -> Self {
         Self::new()
@@ -274,5 +295,40 @@ impl<S: Subscriber> fmt::Debug for Interest<S> {
             .field("len", &self.len())
             .field("published", &self.published)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_begin_again_and_no_snapshot_notices() {
+        let mut interest = Interest::<u64>::new();
+        interest.tree.set_age_max(7);
+        let mut kept = Vec::new();
+        for number in 0..200 {
+            let filter = Filter::new(&format!("a.{number}")).unwrap();
+            interest.insert(&filter, None, number, Place::Local);
+            let snapshot = interest.publish();
+            assert!(snapshot.age() <= 7);
+            assert_eq!(snapshot.version(), number + 2);
+            if number % 3 == 0 {
+                kept.push((snapshot, number + 1));
+            }
+            if number % 20 == 0 {
+                kept.drain(..kept.len() / 2);
+            }
+            for (snapshot, len) in &kept {
+                assert_eq!(snapshot.len() as u64, *len);
+                let mut cursor = snapshot.cursor();
+                let mut seen = 0;
+                while let Some(it) = cursor.next() {
+                    assert!(it.subscriber < *len);
+                    seen += 1;
+                }
+                assert_eq!(seen, *len);
+            }
+        }
     }
 }

@@ -59,7 +59,7 @@ pub use cache::{Cache, CacheLimits, CacheStats};
 pub use changes::{Change, Changes, Filters, Wanted};
 pub use cursor::{Cursor, Subscription};
 pub use group::{InvalidQueueGroup, Place, QUEUE_GROUP_MAX_BYTES, QueueGroup};
-pub use interest::{Interest, Memory};
+pub use interest::{Interest, Memory, Totals};
 pub use matches::{Choices, Group, Matches, Member, Prefer};
 pub use shared::{Latest, Shared};
 pub use snapshot::Snapshot;

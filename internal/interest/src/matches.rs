@@ -54,7 +54,7 @@ struct GroupEnd {
 
 /// Space for a match on its way.
 struct Scratch<S> {
-    forks: walk::Forks,
+    waiting: walk::Waiting,
     bits: walk::Bits,
     stack: walk::Names,
     name: Vec<u8>,
@@ -127,13 +127,13 @@ impl<S: Subscriber> Matches<S> {
     pub(crate) fn fill(
         &mut self,
         words: Words<'_>,
-        find: impl FnOnce(&mut walk::Forks, &mut dyn FnMut(Spot)),
+        find: impl FnOnce(&mut walk::Waiting, &mut dyn FnMut(Spot)),
     ) {
         self.clear();
         let mut scratch = self.scratch.take().unwrap_or_default();
-        let mut forks = std::mem::take(&mut scratch.forks);
-        find(&mut forks, &mut |spot| scratch.add(&mut self.plain, words, spot));
-        scratch.forks = forks;
+        let mut waiting = std::mem::take(&mut scratch.waiting);
+        find(&mut waiting, &mut |spot| scratch.add(&mut self.plain, words, spot));
+        scratch.waiting = waiting;
         if !scratch.runs.is_empty() {
             scratch.put_in_order(self.groups.get_or_insert_default());
         }
@@ -202,7 +202,7 @@ impl<S: Copy> Clone for Groups<S> {
 impl<S> Default for Scratch<S> {
     fn default() -> Self {
         Self {
-            forks: Vec::new(),
+            waiting: walk::Waiting::new(),
             bits: Vec::new(),
             stack: Vec::new(),
             name: Vec::new(),

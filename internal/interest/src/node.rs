@@ -1,13 +1,14 @@
 //! A node as words: the bytes it adds to the key, and what comes after them.
 //!
 //! ```text
-//!   shape │ version, 2 words │ place   │ label ...                              a leaf
-//!   shape │ version, 2 words │ leaves  │ label ... │ next bytes ... │ nodes ... an inner node
+//!   shape │ age │ place  │ label ...                              a leaf
+//!   shape │ age │ leaves │ label ... │ next bytes ... │ nodes ... an inner node
 //! ```
 //!
 //! The next byte of each child is in its parent, ascending, so a look-up reads one short run of
 //! bytes and one number. A leaf whose place is [`Place::Local`](crate::Place::Local) leaves that
-//! word out. An inner node counts the leaves below it, so counting never walks.
+//! word out. An inner node counts the leaves below it, so counting never walks. Ten children, as
+//! numbers have, are a line of a processor's cache.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -19,11 +20,13 @@ const CHILDREN_MAX: usize = 256;
 /// Words of the largest node.
 pub(crate) const WORDS_MAX: usize =
     HEAD + 1 + key::BYTES_MAX.div_ceil(4) + CHILDREN_MAX.div_ceil(4) + CHILDREN_MAX;
+/// Words behind a node that may be read, and mean nothing.
+pub(crate) const WORDS_BEHIND: usize = 4;
 
 const _: () = assert!(key::BYTES_MAX < 1 << LABEL_BITS, "a label's length must fit its field");
 
-/// Words before what only some nodes have: shape and version.
-const HEAD: usize = 3;
+/// Words before what only some nodes have: shape and age.
+const HEAD: usize = 2;
 
 // The shape, from its lowest bit: length of the label, number of children, whether a leaf has the
 // word for its place, class of the block.
@@ -32,11 +35,14 @@ const CHILDREN_BITS: u32 = 9;
 const PLACED: u32 = 1 << (LABEL_BITS + CHILDREN_BITS);
 const CLASS_SHIFT: u32 = 24;
 
+/// What a node is like, and where its parts are. Its first word.
+pub(crate) type Shape = u32;
+
 /// A node, to be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node<'a> {
     words: &'a [AtomicU32],
-    shape: u32,
+    shape: Shape,
 }
 
 impl<'a> Node<'a> {
@@ -45,8 +51,17 @@ impl<'a> Node<'a> {
         Self { words, shape: words[0].load(Relaxed) }
     }
 
+    /// The node whose words `words` starts with, given its shape.
+    pub(crate) fn of_shape(words: &'a [AtomicU32], shape: Shape) -> Self {
+        Self { words, shape }
+    }
+
+    pub(crate) fn shape(self) -> Shape {
+        self.shape
+    }
+
     pub(crate) fn is_leaf(self) -> bool {
-        self.children() == 0
+        is_leaf(self.shape)
     }
 
     /// How many children it has: none, or 2 to 256.
@@ -55,14 +70,16 @@ impl<'a> Node<'a> {
     }
 
     pub(crate) fn label(self) -> Label<'a> {
-        let len = (self.shape & ((1 << LABEL_BITS) - 1)) as usize;
-        let start = self.label_at();
-        Label { words: &self.words[start..start + len.div_ceil(4)], len }
+        Label { words: &self.words[self.label_at()..], len: self.label_len() }
     }
 
-    /// The build of the tree that made this node.
-    pub(crate) fn version(self) -> u64 {
-        u64::from(self.words[1].load(Relaxed)) | u64::from(self.words[2].load(Relaxed)) << 32
+    fn label_len(self) -> usize {
+        (self.shape & ((1 << LABEL_BITS) - 1)) as usize
+    }
+
+    /// When it was made.
+    pub(crate) fn age(self) -> u32 {
+        self.words[1].load(Relaxed)
     }
 
     /// Number of leaves from here on.
@@ -78,17 +95,22 @@ impl<'a> Node<'a> {
     /// Which child comes next with `byte`.
     pub(crate) fn find(self, byte: u8) -> Option<usize> {
         let children = self.children();
-        let wanted = u32::from(byte) * 0x0101_0101;
-        let bytes = self.bytes_at();
-        for (number, word) in self.words[bytes..self.nodes_at()].iter().enumerate() {
-            // The lowest byte that is the wanted one becomes the lowest byte with its high bit set.
-            let other = word.load(Relaxed) ^ wanted;
-            let equal = other.wrapping_sub(0x0101_0101) & !other & 0x8080_8080;
-            if equal != 0 {
-                let position = number * 4 + (equal.trailing_zeros() / 8) as usize;
-                // Beyond the last child is what fills the word.
+        let wanted = u64::from(byte) * ONES;
+        let mut bytes = &self.words[self.bytes_at()..];
+        let mut before = 0;
+        while before < children {
+            let ([first, second, third, fourth], more) = bytes.split_first_chunk()?;
+            let in_low = zeroes(two(first, second) ^ wanted);
+            let in_high = zeroes(two(third, fourth) ^ wanted);
+            if in_low | in_high != 0 {
+                let high = 64 + in_high.trailing_zeros();
+                let bit = if in_low == 0 { high } else { in_low.trailing_zeros() };
+                // What is behind the bytes may look like the wanted one too.
+                let position = before + (bit / 8) as usize;
                 return (position < children).then_some(position);
             }
+            before += 16;
+            bytes = more;
         }
         None
     }
@@ -125,9 +147,8 @@ impl<'a> Node<'a> {
 
     // To be called by the writer, for nodes that no snapshot has seen.
 
-    pub(crate) fn set_version(self, version: u64) {
-        self.words[1].store(low(version), Relaxed);
-        self.words[2].store(low(version >> 32), Relaxed);
+    pub(crate) fn set_age(self, age: u32) {
+        self.words[1].store(age, Relaxed);
     }
 
     pub(crate) fn set_leaves(self, leaves: u32) {
@@ -144,12 +165,17 @@ impl<'a> Node<'a> {
     }
 
     fn bytes_at(self) -> usize {
-        self.label_at() + ((self.shape & ((1 << LABEL_BITS) - 1)) as usize).div_ceil(4)
+        self.label_at() + self.label_len().div_ceil(4)
     }
 
     fn nodes_at(self) -> usize {
         self.bytes_at() + self.children().div_ceil(4)
     }
+}
+
+/// Whether a node of this shape is a leaf.
+pub(crate) const fn is_leaf(shape: Shape) -> bool {
+    (shape >> LABEL_BITS) & ((1 << CHILDREN_BITS) - 1) == 0
 }
 
 /// What a node adds to the key.
@@ -168,24 +194,28 @@ impl Label<'_> {
         byte_of(self.words, at)
     }
 
-    /// How many bytes from `at` on are also what `text` begins with.
-    pub(crate) fn common(self, at: usize, text: &[u8]) -> usize {
-        let most = text.len().min(self.len - at);
+    /// How many bytes from `at` on are also what `text` has from `from` on.
+    pub(crate) fn common(self, at: usize, text: &[u8], from: usize) -> usize {
+        let most = (self.len - at).min(text.len() - from);
         let mut same = 0;
-        if at.is_multiple_of(4) {
-            let (wholes, _) = text[..most].as_chunks::<4>();
-            for (word, whole) in self.words[at / 4..].iter().zip(wholes) {
-                let differ = word.load(Relaxed) ^ u32::from_le_bytes(*whole);
-                if differ != 0 {
-                    return same + (differ.trailing_zeros() / 8) as usize;
-                }
-                same += 4;
+        while same < most {
+            let differ = self.eight(at + same) ^ eight_of(&text[from + same..]);
+            let found = (differ.trailing_zeros() / 8) as usize;
+            same += found;
+            if found < 8 {
+                break;
             }
         }
-        while same < most && self.byte(at + same) == text[same] {
-            same += 1;
-        }
-        same
+        same.min(most)
+    }
+
+    /// The eight bytes from `at` on; those behind the label mean nothing.
+    fn eight(self, at: usize) -> u64 {
+        let Some([first, second, third]) = self.words[at / 4..].first_chunk() else { return 0 };
+        let odd = 8 * (at % 4);
+        // In two steps, as a shift by all 64 bits is none.
+        let high = u64::from(third.load(Relaxed)) << 32 << (32 - odd);
+        two(first, second) >> odd | high
     }
 
     /// Adds the bytes from `at` on to `bytes`.
@@ -195,6 +225,9 @@ impl Label<'_> {
 
     /// The bytes from `at` on, shifted into `bits` from below.
     pub(crate) fn shift_into(self, at: usize, bits: u64) -> u64 {
+        if self.len - at == 8 {
+            return self.eight(at).swap_bytes();
+        }
         (at..self.len).fold(bits, |bits, at| bits << 8 | u64::from(self.byte(at)))
     }
 }
@@ -203,8 +236,25 @@ fn byte_of(words: &[AtomicU32], at: usize) -> u8 {
     words[at / 4].load(Relaxed).to_le_bytes()[at % 4]
 }
 
-const fn low(version: u64) -> u32 {
-    (version & 0xffff_ffff) as u32
+/// A one in each byte.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// The high bit of each byte that is zero; above the lowest such byte also others.
+const fn zeroes(bytes: u64) -> u64 {
+    bytes.wrapping_sub(ONES) & !bytes & (ONES << 7)
+}
+
+/// Two words as they are in memory.
+fn two(first: &AtomicU32, second: &AtomicU32) -> u64 {
+    u64::from(first.load(Relaxed)) | u64::from(second.load(Relaxed)) << 32
+}
+
+/// The first eight bytes of `text`, and zeroes when it is shorter.
+fn eight_of(text: &[u8]) -> u64 {
+    match text.first_chunk() {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => text.iter().rev().fold(0, |eight, byte| eight << 8 | u64::from(*byte)),
+    }
 }
 
 /// A node in the making.
@@ -213,8 +263,8 @@ pub(crate) struct Image(Vec<u32>);
 
 impl Image {
     /// Makes it a leaf; `place` is the word of its place.
-    pub(crate) fn leaf(&mut self, label: &[u8], place: u32, version: u64) -> &[u32] {
-        self.head(label, 0, version);
+    pub(crate) fn leaf(&mut self, label: &[u8], place: u32, age: u32) -> &[u32] {
+        self.head(label, 0, age);
         if place != 0 {
             self.0[0] |= PLACED;
             self.0.push(place);
@@ -229,9 +279,9 @@ impl Image {
         label: &[u8],
         leaves: u32,
         edges: impl ExactSizeIterator<Item = (u8, At)> + Clone,
-        version: u64,
+        age: u32,
     ) -> &[u32] {
-        self.head(label, edges.len(), version);
+        self.head(label, edges.len(), age);
         self.0.push(leaves);
         self.bytes(label.iter().copied());
         self.bytes(edges.clone().map(|(byte, _)| byte));
@@ -239,13 +289,13 @@ impl Image {
         &self.0
     }
 
-    fn head(&mut self, label: &[u8], children: usize, version: u64) {
+    fn head(&mut self, label: &[u8], children: usize, age: u32) {
         debug_assert!(label.len() <= key::BYTES_MAX);
         debug_assert!(children != 1 && children <= CHILDREN_MAX);
         let shape = label.len() | children << LABEL_BITS;
         self.0.clear();
         self.0.push(u32::try_from(shape).expect("a label and 256 children fit the shape"));
-        self.0.extend([low(version), low(version >> 32)]);
+        self.0.push(age);
     }
 
     fn bytes(&mut self, mut bytes: impl Iterator<Item = u8>) {

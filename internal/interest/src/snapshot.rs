@@ -18,6 +18,7 @@ use crate::key;
 use crate::matches::Matches;
 use crate::overlap;
 use crate::subscriber::Subscriber;
+use crate::tree::Tree;
 use crate::walk::{self, Spot};
 
 /// The subscriptions as they were at one instant.
@@ -28,13 +29,23 @@ pub struct Snapshot<S> {
     /// Numbers of nodes mean the same within one arena only.
     arena: Arc<()>,
     root: At,
+    /// The age of its youngest nodes.
+    age: u32,
     version: u64,
     subscribers: PhantomData<fn() -> S>,
 }
 
 impl<S: Subscriber> Snapshot<S> {
-    pub(crate) fn new(directory: Directory, arena: Arc<()>, root: At, version: u64) -> Self {
-        Self { directory, arena, root, version, subscribers: PhantomData }
+    /// The tree as it is now.
+    pub(crate) fn of(tree: &mut Tree, version: u64) -> Self {
+        let directory = tree.arena_mut().directory();
+        let arena = tree.arena().identity().clone();
+        let (root, age) = (tree.root(), tree.age());
+        Self { directory, arena, root, age, version, subscribers: PhantomData }
+    }
+
+    pub(crate) const fn age(&self) -> u32 {
+        self.age
     }
 
     /// Which one it is: later ones of the same interest have higher numbers.
@@ -60,8 +71,8 @@ impl<S: Subscriber> Snapshot<S> {
     /// A text that is not a literal subject (control bytes, spaces, empty tokens) matches nothing;
     /// tokens `*` and `>` in it are tokens like others. Allocates nothing once `matches` has grown.
     pub fn matches(&self, subject: impl AsRef<[u8]>, matches: &mut Matches<S>) {
-        matches.fill(self.words(), |forks, found| {
-            let _never_breaks = self.each_match(subject.as_ref(), forks, |spot| {
+        matches.fill(self.words(), |waiting, found| {
+            let _never_breaks = self.each_match(subject.as_ref(), waiting, |spot| {
                 found(spot);
                 ControlFlow::Continue(())
             });
@@ -72,14 +83,14 @@ impl<S: Subscriber> Snapshot<S> {
     #[must_use]
     pub fn has_interest(&self, subject: impl AsRef<[u8]>) -> bool {
         let found = |_| ControlFlow::Break(());
-        self.each_match(subject.as_ref(), &mut Vec::new(), found).is_break()
+        self.each_match(subject.as_ref(), &mut walk::Waiting::new(), found).is_break()
     }
 
     /// How many subscriptions `subject` matches, members of queue groups each counted.
     #[must_use]
     pub fn count_matching(&self, subject: impl AsRef<[u8]>) -> usize {
         let mut count = 0;
-        let _never_breaks = self.each_match(subject.as_ref(), &mut Vec::new(), |spot| {
+        let _never_breaks = self.each_match(subject.as_ref(), &mut walk::Waiting::new(), |spot| {
             count += self.leaves_at(spot);
             ControlFlow::Continue(())
         });
@@ -190,10 +201,10 @@ impl<S: Subscriber> Snapshot<S> {
     fn each_match(
         &self,
         subject: &[u8],
-        forks: &mut walk::Forks,
+        waiting: &mut walk::Waiting,
         found: impl FnMut(Spot) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        walk::matching(self.words(), self.root, subject, forks, found)
+        walk::matching(self.words(), self.root, subject, waiting, found)
     }
 
     fn each_overlap(
@@ -214,7 +225,7 @@ impl<S: Subscriber> Snapshot<S> {
         loop {
             let node = words.node(spot.node);
             let label = node.label();
-            let same = label.common(0, &key[used..]);
+            let same = label.common(0, key, used);
             used += same;
             if used == key.len() {
                 return Some(Spot { at: same, ..spot });

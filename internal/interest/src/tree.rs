@@ -30,8 +30,10 @@ pub enum Inserted {
 pub(crate) struct Tree {
     arena: Arena,
     root: At,
-    /// Nodes of this version were made since the last snapshot.
-    version: u64,
+    /// Nodes of this age were made since the last snapshot.
+    age: u32,
+    /// The last age before ages begin again.
+    age_max: u32,
     /// Nodes that the last snapshot sees, and this tree does not.
     retired: Vec<At>,
     // Kept for their space.
@@ -58,7 +60,8 @@ impl Tree {
         Self {
             arena: Arena::new(),
             root: NONE,
-            version: 1,
+            age: 1,
+            age_max: u32::MAX,
             retired: Vec::new(),
             path: Vec::new(),
             label: Vec::new(),
@@ -79,8 +82,20 @@ impl Tree {
         self.root
     }
 
-    pub(crate) fn version(&self) -> u64 {
-        self.version
+    /// The age of nodes that are made now.
+    pub(crate) fn age(&self) -> u32 {
+        self.age
+    }
+
+    /// Whether it has to be moved before the next snapshot.
+    pub(crate) fn is_old(&self) -> bool {
+        self.age >= self.age_max
+    }
+
+    /// Lets ages begin again after so many snapshots.
+    #[cfg(test)]
+    pub(crate) fn set_age_max(&mut self, age_max: u32) {
+        self.age_max = age_max;
     }
 
     /// Number of keys.
@@ -88,11 +103,12 @@ impl Tree {
         if self.root == NONE { 0 } else { self.arena.node(self.root).leaves() }
     }
 
-    /// From here on nodes made before are somebody else's too. Returns those that only somebody else
-    /// has.
-    pub(crate) fn begin_next_version(&mut self) -> Vec<At> {
-        self.version += 1;
-        std::mem::take(&mut self.retired)
+    /// From here on nodes made before are a snapshot's too. Returns those that only snapshots have,
+    /// and notes the next ones in `space`, which is empty.
+    pub(crate) fn begin_next_age(&mut self, space: Vec<At>) -> Vec<At> {
+        debug_assert!(space.is_empty());
+        self.age += 1;
+        std::mem::replace(&mut self.retired, space)
     }
 
     /// Bytes of its lists, those of the arena among them.
@@ -145,8 +161,9 @@ impl Tree {
         true
     }
 
-    /// Moves every node to a new arena, without gaps.
+    /// Moves every node to a new arena, without gaps, where ages begin again.
     pub(crate) fn compact(&mut self) {
+        self.age = 1;
         let mut arena = Arena::new();
         let old = self.arena.words();
         let mut to_copy = Vec::new();
@@ -156,7 +173,7 @@ impl Tree {
             to_copy.push(root);
         }
         while let Some(node) = to_copy.pop() {
-            arena.node(node).set_version(self.version);
+            arena.node(node).set_age(self.age);
             for position in 0..arena.node(node).children() {
                 let child = arena.copy_from(old, arena.node(node).child(position));
                 arena.node(node).set_child(position, child);
@@ -179,7 +196,7 @@ impl Tree {
         loop {
             let node = self.arena.node(at);
             let label = node.label();
-            let same = label.common(0, &key[used..]);
+            let same = label.common(0, key, used);
             used += same;
             if same < label.len() {
                 return Leaves::InLabel { node: at, same, used };
@@ -211,18 +228,18 @@ impl Tree {
 
     /// The node itself when no snapshot has seen it, a copy otherwise.
     fn own(&mut self, at: At) -> At {
-        if self.arena.node(at).version() == self.version {
+        if self.arena.node(at).age() == self.age {
             return at;
         }
         let copy = self.arena.copy(at);
-        self.arena.node(copy).set_version(self.version);
+        self.arena.node(copy).set_age(self.age);
         self.retired.push(at);
         copy
     }
 
     /// Takes a node out of the tree.
     fn retire(&mut self, at: At) {
-        if self.arena.node(at).version() == self.version {
+        if self.arena.node(at).age() == self.age {
             self.arena.free(at);
         } else {
             self.retired.push(at);
@@ -230,11 +247,11 @@ impl Tree {
     }
 
     fn put_leaf(&mut self, label: &[u8], place: u32) -> At {
-        self.arena.put(self.image.leaf(label, place, self.version))
+        self.arena.put(self.image.leaf(label, place, self.age))
     }
 
     fn put_leaf_from_label(&mut self, place: u32) -> At {
-        self.arena.put(self.image.leaf(&self.label, place, self.version))
+        self.arena.put(self.image.leaf(&self.label, place, self.age))
     }
 
     /// Parts a node after `same` bytes of its label, where `other` turns off.
@@ -247,8 +264,7 @@ impl Tree {
         let mut edges = [(byte, lower), other];
         edges.sort_unstable();
         self.read_label(at, 0);
-        let upper =
-            self.image.inner(&self.label[..same], leaves + 1, edges.into_iter(), self.version);
+        let upper = self.image.inner(&self.label[..same], leaves + 1, edges.into_iter(), self.age);
         let upper = self.arena.put(upper);
         self.retire(at);
         upper
@@ -292,8 +308,8 @@ impl Tree {
     fn replace(&mut self, at: At, leaves: u32) -> At {
         self.read_label(at, 0);
         let edges = self.edges.iter().copied();
-        let image = self.image.inner(&self.label, leaves, edges, self.version);
-        let is_own = self.arena.node(at).version() == self.version;
+        let image = self.image.inner(&self.label, leaves, edges, self.age);
+        let is_own = self.arena.node(at).age() == self.age;
         if is_own && self.arena.overwrite(at, image) {
             return at;
         }
@@ -306,12 +322,12 @@ impl Tree {
     fn put_with_label(&mut self, at: At) -> At {
         let node = self.arena.node(at);
         let image = if node.is_leaf() {
-            self.image.leaf(&self.label, node.place(), self.version)
+            self.image.leaf(&self.label, node.place(), self.age)
         } else {
             self.edges.clear();
             self.edges.extend(node.edges());
             let edges = self.edges.iter().copied();
-            self.image.inner(&self.label, node.leaves(), edges, self.version)
+            self.image.inner(&self.label, node.leaves(), edges, self.age)
         };
         self.arena.put(image)
     }

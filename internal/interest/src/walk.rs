@@ -6,13 +6,16 @@
 //!                                       └─ e u . ─── 7 END ●
 //! ```
 //!
-//! Forks wait on a stack of the caller's, never on the thread's: a subject has up to thousands of
-//! tokens. Between forks the walk compares bytes, four at a time.
+//! The ways wait in a queue of the caller's, never on the thread's stack: a subject has up to
+//! thousands of tokens. They take turns, a node each, so that while the memory of one node is on its
+//! way another one is looked at.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use crate::arena::{At, NONE, Words};
 use crate::key::{ANY, END, PLAIN, REST};
+use crate::node::{Node, Shape};
 
 /// A place within a node: so many bytes of its label are behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,19 +30,27 @@ impl Spot {
     }
 }
 
-/// Forks to come back to: a node, and how much of the subject is behind.
-pub(crate) type Forks = Vec<(At, usize)>;
+/// Nodes to go on with.
+pub(crate) type Waiting = VecDeque<Way>;
+
+/// A node to go on with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    node: At,
+    /// Its shape: read when the way is found, so that the memory is on its way while others go on.
+    shape: Shape,
+    /// How much of the subject is behind.
+    used: usize,
+}
 
 /// Whether this is a subject that may be published: no control byte, no space, no empty token.
 pub(crate) fn is_subject(text: &[u8]) -> bool {
-    let mut before = b'.';
-    for byte in text {
-        if *byte <= b' ' || (*byte == b'.' && before == b'.') {
-            return false;
-        }
-        before = *byte;
-    }
-    before != b'.'
+    // Without a way out of the loops, so that they go many bytes at a time.
+    let is_text = text.iter().fold(true, |is_text, byte| is_text & (*byte > b' '));
+    let pairs = text.iter().zip(text.get(1..).unwrap_or_default());
+    let has_empty = pairs.fold(false, |found, (a, b)| found | ((*a == b'.') & (*b == b'.')));
+    let ends = [text.first(), text.last()];
+    is_text && !has_empty && ends.into_iter().all(|byte| byte.is_some_and(|byte| *byte != b'.'))
 }
 
 /// Calls `found` with the spot behind the end of each filter that matches.
@@ -47,23 +58,45 @@ pub(crate) fn matching(
     words: Words<'_>,
     root: At,
     subject: &[u8],
-    forks: &mut Forks,
+    waiting: &mut Waiting,
     mut found: impl FnMut(Spot) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    forks.clear();
+    waiting.clear();
     if root == NONE || !is_subject(subject) {
         return ControlFlow::Continue(());
     }
-    let mut next = Some((root, 0));
-    while let Some((at, used)) = next.or_else(|| forks.pop()) {
-        next = match along_label(words, at, subject, used) {
-            Along::Apart => None,
-            Along::End(spot) => {
-                found(spot)?;
-                None
+    let way = |node, used| Way { node, shape: words.node(node).shape(), used };
+    waiting.push_back(way(root, 0));
+    while let Some(Way { node: at, shape, used }) = waiting.pop_front() {
+        let node = words.node_of_shape(at, shape);
+        let used = match along_label(node, subject, used) {
+            Along::Through(used) => used,
+            Along::End(behind) => {
+                found(Spot { node: at, at: behind })?;
+                continue;
             }
-            Along::Through(used) => fork(words, at, subject, used, forks, &mut found)?,
+            Along::Apart => continue,
         };
+        let Some(byte) = subject.get(used) else {
+            if node.byte(0) == END {
+                found(Spot::start_of(node.child(0)))?;
+            }
+            continue;
+        };
+        // Control bytes are the lowest, so they come first, if there are any.
+        if node.byte(0) <= REST {
+            for (byte, child) in node.edges() {
+                match byte {
+                    END => (),
+                    ANY => waiting.push_back(way(child, token_end(subject, used))),
+                    REST => found(Spot { node: child, at: 1 })?,
+                    _ => break,
+                }
+            }
+        }
+        if let Some(position) = node.find(*byte) {
+            waiting.push_back(way(node.child(position), used + 1));
+        }
     }
     ControlFlow::Continue(())
 }
@@ -72,17 +105,17 @@ pub(crate) fn matching(
 enum Along {
     /// Not at all.
     Apart,
-    /// The filter ends, and matches.
-    End(Spot),
-    /// To the end of the label.
+    /// The filter ends after so many bytes of the label, and matches.
+    End(usize),
+    /// To the end of the label, and so far in the subject.
     Through(usize),
 }
 
-fn along_label(words: Words<'_>, node: At, subject: &[u8], mut used: usize) -> Along {
-    let label = words.node(node).label();
+fn along_label(node: Node<'_>, subject: &[u8], mut used: usize) -> Along {
+    let label = node.label();
     let mut at = 0;
     loop {
-        let same = label.common(at, &subject[used..]);
+        let same = label.common(at, subject, used);
         at += same;
         used += same;
         if at == label.len() {
@@ -94,40 +127,11 @@ fn along_label(words: Words<'_>, node: At, subject: &[u8], mut used: usize) -> A
                 used = token_end(subject, used);
                 at += 1;
             }
-            REST if used < subject.len() => return Along::End(Spot { node, at: at + 2 }),
-            END if used == subject.len() => return Along::End(Spot { node, at: at + 1 }),
+            REST if used < subject.len() => return Along::End(at + 2),
+            END if used == subject.len() => return Along::End(at + 1),
             _ => return Along::Apart,
         }
     }
-}
-
-/// Chooses among the children: goes on with the token itself, and puts ANY off.
-fn fork(
-    words: Words<'_>,
-    node: At,
-    subject: &[u8],
-    used: usize,
-    forks: &mut Forks,
-    found: &mut impl FnMut(Spot) -> ControlFlow<()>,
-) -> ControlFlow<(), Option<(At, usize)>> {
-    let node = words.node(node);
-    let Some(byte) = subject.get(used) else {
-        if node.byte(0) == END {
-            found(Spot::start_of(node.child(0)))?;
-        }
-        return ControlFlow::Continue(None);
-    };
-    // Control bytes are the lowest, so they come first.
-    for (byte, child) in node.edges() {
-        match byte {
-            END => (),
-            ANY => forks.push((child, token_end(subject, used))),
-            REST => found(Spot { node: child, at: 1 })?,
-            _ => break,
-        }
-    }
-    let next = node.find(*byte).map(|position| (node.child(position), used + 1));
-    ControlFlow::Continue(next)
 }
 
 /// Where the token at `from` ends.

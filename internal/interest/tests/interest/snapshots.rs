@@ -147,3 +147,14 @@ fn compaction_moves_everything_together_and_loses_nothing() {
     assert!(!interest.publish().contains(&filter(7), None, 7));
     assert!(interest.publish().contains(&filter(50), None, 50));
 }
+
+#[test]
+fn totals_count_what_changed_and_nothing_else() {
+    let mut interest = filled(10);
+    assert!(interest.remove(&filter(3), None, 3));
+    assert!(!interest.remove(&filter(3), None, 3));
+    interest.insert(&filter(4), None, 4, Place::Near { weight: 2 });
+    interest.insert(&filter(4), None, 4, Place::Near { weight: 2 });
+    let totals = interest.totals();
+    assert_eq!((totals.inserted, totals.removed), (10, 1));
+}
