@@ -167,7 +167,8 @@ fn secured(
 }
 
 /// Whether only this machine reaches an address of the form host:port.
-fn is_loopback(address: &str) -> bool {
+#[must_use]
+pub fn is_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost")

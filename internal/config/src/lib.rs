@@ -32,6 +32,7 @@ mod unbuilt;
 mod yaml;
 
 pub use channel::ChannelSettings;
+pub use contradictions::is_loopback;
 pub use effective::EffectiveRow;
 pub use error::{ConfigError, ConfigErrors, ERRORS_MAX, ErrorKind, LoadError};
 pub use origin::{Origin, Origins, Place};

@@ -7,6 +7,7 @@ mod append;
 mod claims;
 pub mod clock;
 pub mod control;
+pub mod ephemeral;
 mod host;
 pub mod link;
 mod node;

@@ -9,20 +9,20 @@
 //! disconnection of any length is a position that waits, and nothing is buffered for it. What the machines
 //! decide is in `pubsub-federation`; sockets, files and time are here.
 
-mod connect;
+pub(crate) mod connect;
 mod dial;
 mod drive;
-mod frames;
+pub(crate) mod frames;
 mod hub;
 mod inbox;
 mod kept;
 mod outbox;
-mod settings;
+pub(crate) mod settings;
 mod shard;
-mod socket;
+pub(crate) mod socket;
 mod status;
 mod sweep;
-mod watch;
+pub(crate) mod watch;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
