@@ -16,7 +16,12 @@
 //! whatever other threads publish meanwhile. Each subscriber has a thread of its own, so handlers may
 //! block. No runtime is needed, and it does no harm to call this from within one, except that it blocks.
 
+mod ephemeral;
+
+pub use ephemeral::EphemeralMessenger;
+
 use std::any::Any;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -87,6 +92,12 @@ impl Messenger {
         &self.inner.config
     }
 
+    /// See [`crate::Messenger::hub_addr`].
+    #[must_use]
+    pub fn hub_addr(&self) -> Option<SocketAddr> {
+        self.inner.hub_addr()
+    }
+
     /// See [`crate::Messenger::register_payload_type`].
     ///
     /// # Errors
@@ -127,7 +138,9 @@ impl Messenger {
         if self.inner.known_channel(channel)?.is_none() {
             self.inner.check_channel(channel)?;
         }
-        let message = message.seal(channel, &self.inner.defaults)?;
+        let message = message
+            .seal(&self.inner.defaults)
+            .map_err(|error| PublishError::unsealed(channel, error))?;
         let appended = self.append(channel, |origin, now| [message.record(origin, now)])?;
         Ok(receipt(&message, appended.first.get()))
     }

@@ -13,7 +13,7 @@ use pubsub_node::{Claimed, StartError};
 use pubsub_storage::{AppendError, ChannelError, CommitError};
 use pubsub_types::{ChannelName, InvalidChannelName, InvalidSubscriberId, SubscriberId};
 
-use crate::outgoing::HeaderError;
+use crate::outgoing::{HeaderError, Unsealed};
 
 /// What sort of error it is. Match on this, never on the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +49,14 @@ pub enum ErrorKind {
     NoRuntime,
     /// The links to other nodes cannot be made.
     Links,
+    /// The hub is not connected, or the connection was lost.
+    ConnectionLost,
+    /// The hub refuses this client.
+    Rejected,
+    /// The hub does not allow it.
+    NotAllowed,
+    /// The hub could not store it.
+    NotStored,
     /// Another process has the data directory open.
     DataDirInUse,
     /// The data directory cannot be used.
@@ -157,6 +165,13 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    pub(crate) fn unsealed(channel: &str, error: Unsealed) -> Self {
+        match error {
+            Unsealed::Encode(source) => Self::Encode { channel: channel.into(), source },
+            Unsealed::Header(error) => Self::Header(error),
+        }
+    }
+
     /// What sort of error it is.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -1,6 +1,7 @@
 //! What the async face and the blocking one share: a node, its subscribers, and what was published.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -86,6 +87,11 @@ impl Inner {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// The address that the hub listens on.
+    pub(crate) fn hub_addr(&self) -> Option<SocketAddr> {
+        self.links.as_ref().and_then(|links| links.local_addr())
     }
 
     /// What a subscriber gets that chooses nothing.

@@ -32,6 +32,7 @@ pub mod blocking;
 mod builder;
 mod context;
 mod control;
+pub mod ephemeral;
 mod error;
 mod inner;
 mod messenger;
@@ -41,6 +42,7 @@ mod stats;
 
 pub use builder::Builder;
 pub use context::{ContextExt, current_context};
+pub use ephemeral::{EphemeralConfig, EphemeralMessenger};
 pub use error::{ErrorKind, OpenError, PublishError, ShutdownError, SubscribeError, Unbuilt};
 pub use futures_util::Stream;
 pub use messenger::Messenger;

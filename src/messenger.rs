@@ -1,6 +1,7 @@
 //! The messenger: one data directory, published to and subscribed from.
 
 use std::any::Any;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,6 +72,13 @@ impl Messenger {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.inner.config
+    }
+
+    /// The address that the hub listens on, with the port that the system chose where the configuration
+    /// says 0; `None` when this is no hub.
+    #[must_use]
+    pub fn hub_addr(&self) -> Option<SocketAddr> {
+        self.inner.hub_addr()
     }
 
     /// From now on, payloads of type `payload_type` are decoded as `T`: [`Message::payload`] gives the

@@ -10,7 +10,6 @@ use pubsub_types::Timestamp;
 use uuid::Uuid;
 
 use crate::context::{current_context, overlay};
-use crate::error::PublishError;
 
 /// First line of a NATS header block.
 const HEADERS_START: &[u8] = b"NATS/1.0\r\n";
@@ -92,16 +91,11 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Checks it, and fixes what is decided now: id, and the context that holds here.
-    pub(crate) fn seal(
-        self,
-        channel: &str,
-        defaults: &Context,
-    ) -> Result<Sealed<'a>, PublishError> {
-        let encode = |source| PublishError::Encode { channel: channel.into(), source };
+    pub(crate) fn seal(self, defaults: &Context) -> Result<Sealed<'a>, Unsealed> {
         let context = overlay(&self.context, &current_context());
         Ok(Sealed {
             payload_type: self.payload_type,
-            payload: self.payload.map_err(encode)?,
+            payload: self.payload?,
             headers: self.headers?,
             id: match self.id {
                 Some(id) => Id::Text(id),
@@ -111,6 +105,15 @@ impl<'a> Outgoing<'a> {
             context: overlay(&context, defaults),
         })
     }
+}
+
+/// A message that cannot be published, to whatever channel.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unsealed {
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    #[error(transparent)]
+    Header(#[from] HeaderError),
 }
 
 /// A message that can be published.

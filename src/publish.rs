@@ -92,7 +92,9 @@ impl<'a> IntoFuture for Publish<'a> {
                 // A name that is wrong is told before a payload that is.
                 inner.check_channel(channel)?;
             }
-            let message = message.seal(channel, &inner.defaults)?;
+            let message = message
+                .seal(&inner.defaults)
+                .map_err(|error| PublishError::unsealed(channel, error))?;
             let record = |origin, now| [message.record(origin, now)];
             let appended = append_to(inner, runtime, channel, record).await?;
             Ok(receipt(&message, appended.first.get()))
@@ -131,7 +133,8 @@ pub(crate) fn seal_all<'a>(
     messages: Vec<Outgoing<'a>>,
 ) -> Result<Vec<Sealed<'a>>, PublishError> {
     inner.check_channel(channel)?;
-    messages.into_iter().map(|message| message.seal(channel, &inner.defaults)).collect()
+    let unsealed = |error| PublishError::unsealed(channel, error);
+    messages.into_iter().map(|message| message.seal(&inner.defaults).map_err(unsealed)).collect()
 }
 
 /// What to tell the publisher of messages that were appended together.
