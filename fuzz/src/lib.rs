@@ -1,5 +1,7 @@
 //! What the fuzz targets share: a store on a simulated disk, and numbers taken from the input.
 
+pub mod link;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -269,6 +269,9 @@ fn read_ranges(reader: &mut Reader<'_>) -> Result<Ranges, BadFrame> {
         ranges.insert(after, to);
         at = to;
     }
+    if ranges.is_empty() {
+        return Err(BadFrame::Invalid("ranges"));
+    }
     Ok(ranges)
 }
 
