@@ -79,6 +79,12 @@ pub(crate) enum Command {
     /// Dead letters: list, show, publish again.
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// The node's listener for other nodes.
+    #[command(subcommand)]
+    Hub(HubCommand),
+    /// Links to other nodes: list, show, find out what is wrong.
+    #[command(subcommand)]
+    Link(LinkCommand),
     /// Prints the audit log from its files: who connected, who was refused, what crossed the links.
     Audit(AuditArgs),
     /// Checks every record of a data directory, read-only, and says what to do.
@@ -98,6 +104,31 @@ pub(crate) enum Command {
     },
     /// Prints the version.
     Version,
+}
+
+/// What can be asked of the listener.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HubCommand {
+    /// Shows who is connected, who may connect, and until when the certificate is good.
+    Status,
+}
+
+/// What can be asked of links.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LinkCommand {
+    /// Lists every link, and every hub that is dialled and not connected.
+    #[command(visible_alias = "list")]
+    Ls,
+    /// Shows one link with its channels.
+    Info {
+        /// The peer's name, its address, or the number of the link.
+        peer: String,
+    },
+    /// Says why a link is down, slow or refusing, and what to do.
+    Explain {
+        /// The peer's name, its address, or the number of the link.
+        peer: String,
+    },
 }
 
 /// Arguments of `pub`.

@@ -14,8 +14,10 @@ mod cli;
 mod context;
 mod dlq;
 mod doctor;
+mod explain;
 mod fail;
 mod generate;
+mod link;
 mod out;
 mod parse;
 mod publish;
@@ -55,6 +57,8 @@ fn run(command: Command, context: &Context) -> Result<(), Fail> {
         Command::Tail(args) => context.block_on(tail::run(args, context)),
         Command::Channel(command) => channel::run(command, context),
         Command::Subscriber(command) => subscriber::run(command, context),
+        Command::Hub(command) => link::hub(command, context),
+        Command::Link(command) => link::link(command, context),
         Command::Dlq(command) => dlq::run(command, context),
         Command::Bench(BenchCommand::Store(args)) => context.block_on(bench::store(args, context)),
         Command::Audit(args) => context.block_on(audit::run(args, context)),

@@ -20,6 +20,8 @@ use pubsub_storage::{ChannelConfig, ChannelStats, Chosen};
 use pubsub_types::{ChannelName, SubscriberId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::link::LinksStatus;
+
 /// Version of what is said; client and node must have the same.
 pub const PROTOCOL_VERSION: u32 = 1;
 
@@ -147,6 +149,8 @@ pub enum Request {
         /// Only says what would be done.
         dry_run: bool,
     },
+    /// How the links to other nodes are doing.
+    Links,
     /// Who the node is and what it does.
     NodeInfo,
 }
@@ -341,6 +345,8 @@ pub enum Response {
     DeadLetter(Box<DeadLetterRow>),
     /// Dead letters were published again.
     Replayed(DlqReplayed),
+    /// The links to other nodes.
+    Links(Box<LinksStatus>),
     /// The node.
     Node(Box<NodeReport>),
 }

@@ -93,12 +93,13 @@ const PACKAGES: [Package; 18] = [
 const FOR_TESTS: [&str; 2] = ["pubsub-sim", "pubsub-testkit"];
 
 /// Packages whose code decides: no runtime, no sockets, no randomness of the system's.
-pub(super) const MACHINES: [&str; 7] = [
+pub(super) const MACHINES: [&str; 8] = [
     "pubsub-types",
     "pubsub-envelope",
     "pubsub-messenger",
     "pubsub-config",
     "pubsub-storage",
+    "pubsub-federation",
     "pubsub-interest",
     "pubsub-nats",
 ];

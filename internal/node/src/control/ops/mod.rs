@@ -76,6 +76,7 @@ impl Ops {
             Request::DlqReplay { channel, seqs, dry_run } => {
                 self.dlq_replay(&channel, &seqs, dry_run)?
             }
+            Request::Links => self.links()?,
             Request::NodeInfo => self.node_info()?,
             Request::Hello { .. }
             | Request::Subscribe { .. }
@@ -106,6 +107,15 @@ impl Ops {
             channels: self.channel_names()?.len() as u64,
             open_channels: store.open_channels().len() as u64,
         })))
+    }
+
+    fn links(&self) -> Result<Response, Failure> {
+        let status = self.node.links().and_then(|links| links.status());
+        let mut status = status.unwrap_or_default();
+        if status.name.is_empty() {
+            status.name = self.node.name().to_owned();
+        }
+        Ok(Response::Links(Box::new(status)))
     }
 
     fn channel_names(&self) -> Result<Vec<ChannelName>, Failure> {
