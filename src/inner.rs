@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use pubsub_config::Config;
 use pubsub_messenger::{Context, Histogram, RetryPolicy, SubscribeOptions};
-use pubsub_node::link::{LinkSettings, Links, LinksError};
+use pubsub_node::link::{LinkSettings, Links, LinksError, forget_hubs};
 use pubsub_node::subscription::{SubscriptionSettings, Subscriptions, Types};
 use pubsub_node::{Node, clock, options};
 use pubsub_storage::{AppendError, Channel, ChannelError};
@@ -202,8 +202,11 @@ fn start_control(node: &Arc<Node>) -> Option<Control> {
 }
 
 fn start_links(node: &Arc<Node>, config: &Config) -> Result<Option<Arc<Links>>, LinksError> {
-    let settings = LinkSettings::from_config(config)?;
-    settings.map(|settings| Links::start(node, settings)).transpose()
+    let Some(settings) = LinkSettings::from_config(config)? else {
+        forget_hubs(node);
+        return Ok(None);
+    };
+    Links::start(node, settings).map(Some)
 }
 
 /// Checks the names of a subscriber and its channel.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use pubsub::{Config, SyncPolicy};
 use pubsub_node::control::Server;
-use pubsub_node::link::{LinkSettings, Links, LinksError};
+use pubsub_node::link::{LinkSettings, Links, LinksError, forget_hubs};
 use pubsub_node::{Node, options};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -49,7 +49,10 @@ pub(crate) fn start_links(
     args: &Args,
 ) -> Result<Option<Arc<Links>>, Failure> {
     let settings = LinkSettings::from_config(config).map_err(LinksError::from)?;
-    let Some(settings) = settings else { return Ok(None) };
+    let Some(settings) = settings else {
+        forget_hubs(node);
+        return Ok(None);
+    };
     let hubs = config.client.hubs.iter().filter(|_| config.client.enabled).count();
     let links = Links::start(node, settings.with_file(args.config.as_deref()))?;
     let listening = links.local_addr().map_or_else(String::new, |addr| addr.to_string());

@@ -93,23 +93,29 @@ impl Follower {
         note.sync()
     }
 
-    /// Forgets that it was ever known.
-    pub(crate) fn forget(node: &Node, peer: &str) -> io::Result<()> {
-        let it = Self {
-            name: peer.to_owned(),
-            is_peer: true,
-            filters: Vec::new(),
-            start: LinkStart::New,
-        };
-        let names = it.note_names();
-        node.store().note(&names.each_ref().map(String::as_str))?.remove().map(|_| ())
+    /// Forgets that a peer was ever known.
+    pub(crate) fn forget_peer(node: &Node, peer: &str) -> io::Result<()> {
+        forget(node, PEERS, peer)
+    }
+
+    /// Forgets that a hub was ever known.
+    pub(crate) fn forget_hub(node: &Node, addr: &str) -> io::Result<()> {
+        forget(node, HUBS, addr)
     }
 
     /// No channel has such a name, whose notes go with it.
     fn note_names(&self) -> [String; 3] {
-        let kind = if self.is_peer { PEERS } else { HUBS };
-        ["links".to_owned(), kind.to_owned(), format!("{MARK}{}", self.name)]
+        note_names(if self.is_peer { PEERS } else { HUBS }, &self.name)
     }
+}
+
+fn note_names(kind: &str, name: &str) -> [String; 3] {
+    ["links".to_owned(), kind.to_owned(), format!("{MARK}{name}")]
+}
+
+fn forget(node: &Node, kind: &str, name: &str) -> io::Result<()> {
+    let names = note_names(kind, name);
+    node.store().note(&names.each_ref().map(String::as_str))?.remove().map(|_| ())
 }
 
 const HUBS: &str = "hubs";
@@ -119,20 +125,37 @@ const MARK: &str = "node:";
 
 /// The peers that were here before.
 pub(crate) fn known_peers(node: &Node) -> Vec<Follower> {
-    let notes = match node.store().notes(&["links", PEERS]) {
-        Ok(notes) => notes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
-        Err(error) => {
-            tracing::warn!(%error, "it is not known which peers were here; channels made before they come back are sent from their end");
-            return Vec::new();
-        }
-    };
-    let name = |names: Vec<String>| {
-        let name = names.last()?.strip_prefix(MARK)?.to_owned();
+    let peer = |name| {
         let mut peer = Follower { name, is_peer: true, filters: Vec::new(), start: LinkStart::New };
         peer.filters = peer.noted(node).ok()?;
         Some(peer)
     };
+    known(node, PEERS).into_iter().filter_map(peer).collect()
+}
+
+/// Whether a peer of this name was here before.
+pub(crate) fn is_known_peer(node: &Node, name: &str) -> bool {
+    let names = note_names(PEERS, name);
+    let note = node.store().note(&names.each_ref().map(String::as_str)).and_then(|it| it.load());
+    // Where nobody can tell, nothing is dropped.
+    !matches!(note, Ok(Noted::Nothing))
+}
+
+/// The addresses of the hubs that were configured before.
+pub(crate) fn known_hubs(node: &Node) -> Vec<String> {
+    known(node, HUBS)
+}
+
+fn known(node: &Node, kind: &str) -> Vec<String> {
+    let notes = match node.store().notes(&["links", kind]) {
+        Ok(notes) => notes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            tracing::warn!(%error, "it is not known which nodes were linked; channels made before they come back are sent from their end");
+            return Vec::new();
+        }
+    };
+    let name = |names: Vec<String>| Some(names.last()?.strip_prefix(MARK)?.to_owned());
     notes.into_iter().filter_map(name).collect()
 }
 

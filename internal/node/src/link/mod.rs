@@ -24,6 +24,7 @@ mod status;
 mod sweep;
 pub(crate) mod watch;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
@@ -124,6 +125,8 @@ impl Links {
             .enable_all()
             .build()
             .map_err(LinksError::Start)?;
+        let hubs = settings.hubs.iter().map(|hub| hub.addr.as_str()).collect();
+        sweep::drop_hubs_of_the_past(node, &hubs);
         // Before anybody publishes: what comes from now on is for the hubs, too.
         let made = node.store().channels_version();
         let mut followers: Vec<Follower> = settings.hubs.iter().map(Follower::hub).collect();
@@ -186,6 +189,12 @@ impl Links {
             }
         }
     }
+}
+
+/// Drops what is kept for hubs, on a node that dials none. [`Links::start`] does so by itself for those
+/// that are no longer configured. Blocks.
+pub fn forget_hubs(node: &Node) {
+    sweep::drop_hubs_of_the_past(node, &BTreeSet::new());
 }
 
 impl Drop for Links {

@@ -12,9 +12,9 @@ use std::time::Duration;
 use pubsub_storage::Noted;
 use pubsub_types::{ChannelName, SubscriberId, Timestamp};
 
-use super::kept::Follower;
+use super::kept::{self, Follower};
 use super::shard::Shard;
-use crate::clock;
+use crate::{Node, clock};
 
 /// What the ids of peers' positions begin with.
 pub(crate) const LINK_PREFIX: &str = "link:";
@@ -25,7 +25,6 @@ const SWEEP_EVERY_MIN: Duration = Duration::from_secs(60);
 
 /// Sweeps until the shard ends.
 pub(crate) async fn sweep(shard: Rc<Shard>) {
-    drop_hubs_of_the_past(&shard);
     let Some(ttl) = shard.settings.hub.as_ref().and_then(|hub| hub.forget_after) else { return };
     let every = (ttl / 2).clamp(SWEEP_EVERY_MIN, SWEEP_EVERY);
     loop {
@@ -40,8 +39,8 @@ pub(crate) async fn sweep(shard: Rc<Shard>) {
 }
 
 /// The positions of peers: channel, id and the peer's name.
-fn positions(shard: &Shard) -> Vec<(ChannelName, SubscriberId, String)> {
-    let store = shard.node.store();
+fn positions(node: &Node) -> Vec<(ChannelName, SubscriberId, String)> {
+    let store = node.store();
     let channels = match store.channels() {
         Ok(channels) => channels,
         Err(error) => {
@@ -113,7 +112,7 @@ fn forget_absent(shard: &Shard, ttl: Duration) {
     let connected = connected(shard);
     let hubs: BTreeSet<&str> = shard.settings.hubs.iter().map(|hub| hub.addr.as_str()).collect();
     let now = clock::now();
-    for (channel, id, peer) in positions(shard) {
+    for (channel, id, peer) in positions(&shard.node) {
         if connected.contains(&peer) || hubs.contains(peer.as_str()) {
             continue;
         }
@@ -126,7 +125,7 @@ fn forget_absent(shard: &Shard, ttl: Duration) {
             continue;
         }
         shard.followers.borrow_mut().retain(|known| !known.is_peer || known.name != peer);
-        if let Err(error) = Follower::forget(&shard.node, &peer) {
+        if let Err(error) = Follower::forget_peer(&shard.node, &peer) {
             tracing::warn!(peer, %error, "it was not noted that a peer is forgotten");
         }
         match shard.node.store().forget(&channel, &id) {
@@ -138,17 +137,25 @@ fn forget_absent(shard: &Shard, ttl: Duration) {
     }
 }
 
-/// Drops the positions of hubs that are no longer configured, which would keep everything for ever.
-fn drop_hubs_of_the_past(shard: &Shard) {
-    let hubs: BTreeSet<&str> = shard.settings.hubs.iter().map(|hub| hub.addr.as_str()).collect();
-    for (channel, id, peer) in positions(shard) {
-        // Names of peers have no port, addresses of hubs do.
-        let is_hub = peer.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let is_peer = shard.peers.borrow().policy.peer(&peer).is_some();
-        if !is_hub || is_peer || hubs.contains(peer.as_str()) {
+/// Drops what was kept for hubs that are no longer configured, and would be kept for ever. Blocks.
+///
+/// What is known of them goes, too: a hub that is configured again is a new one.
+pub(crate) fn drop_hubs_of_the_past(node: &Node, hubs: &BTreeSet<&str>) {
+    for hub in kept::known_hubs(node) {
+        if hubs.contains(hub.as_str()) {
             continue;
         }
-        match shard.node.store().forget(&channel, &id) {
+        if let Err(error) = Follower::forget_hub(node, &hub) {
+            tracing::warn!(hub, %error, "it was not noted that a hub is no longer configured");
+        }
+    }
+    for (channel, id, peer) in positions(node) {
+        // Names of peers have no port, addresses of hubs do.
+        let is_hub = peer.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        if !is_hub || kept::is_known_peer(node, &peer) || hubs.contains(peer.as_str()) {
+            continue;
+        }
+        match node.store().forget(&channel, &id) {
             Ok(_) => {
                 tracing::info!(%channel, hub = peer, "the position of a hub that is no longer configured was dropped");
             }
