@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::Secret;
@@ -82,12 +82,24 @@ impl Default for Connect {
 }
 
 impl Connect {
-    /// Reads the JSON of a `CONNECT`. Bytes that are no text are replaced.
+    /// Reads the JSON of a first `CONNECT`. Bytes that are no text are replaced.
     ///
     /// # Errors
     /// When it is no JSON object, or a value is of another type.
     pub fn from_json(json: &[u8]) -> Result<Self, InvalidConnect> {
-        serde_json::from_str(&String::from_utf8_lossy(json))
+        Self::default().updated(json)
+    }
+
+    /// Reads the JSON of a further `CONNECT`: what it leaves out stays as it was.
+    ///
+    /// # Errors
+    /// When it is no JSON object, or a value is of another type.
+    pub fn updated(self, json: &[u8]) -> Result<Self, InvalidConnect> {
+        let text = String::from_utf8_lossy(json);
+        let mut reader = serde_json::Deserializer::from_str(&text);
+        let connect = Reader(self).deserialize(&mut reader);
+        connect
+            .and_then(|connect| reader.end().map(|()| connect))
             .map_err(|error| InvalidConnect { line: error.line(), column: error.column() })
     }
 
@@ -111,13 +123,16 @@ pub struct InvalidConnect {
     pub column: usize,
 }
 
-impl<'de> Deserialize<'de> for Connect {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
+/// Reads options over these.
+struct Reader(Connect);
+
+impl<'de> DeserializeSeed<'de> for Reader {
+    type Value = Connect;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Connect, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
-
-struct Reader;
 
 impl<'de> Visitor<'de> for Reader {
     type Value = Connect;
@@ -127,11 +142,11 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_unit<E>(self) -> Result<Connect, E> {
-        Ok(Connect::default())
+        Ok(self.0)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Connect, A::Error> {
-        let mut it = Connect::default();
+        let mut it = self.0;
         while let Some(key) = map.next_key::<Cow<'_, str>>()? {
             match &*key.to_ascii_lowercase() {
                 "echo" => set(&mut it.echo, &mut map)?,
@@ -258,6 +273,14 @@ mod tests {
         assert_eq!(it.user.as_deref(), Some("b"));
         assert!(read(r#"{"verbose":false,"verbose":true}"#).verbose);
         assert_eq!(read(r#"{"user":"","jwt":""}"#), Connect::default());
+    }
+
+    #[test]
+    fn further_connect_changes_what_it_names() {
+        let first = read(r#"{"verbose":false,"echo":false,"name":"n","protocol":1}"#);
+        let second = first.updated(br#"{"headers":true,"echo":true,"name":null}"#).unwrap();
+        assert!(second.headers && second.echo && !second.verbose);
+        assert_eq!((second.name.as_str(), second.protocol), ("n", 1));
     }
 
     #[test]

@@ -63,7 +63,8 @@ impl Lines {
     /// The line that `input` begins with, or `None` when more is needed.
     #[inline]
     pub(crate) fn next<'a>(&mut self, input: &'a [u8]) -> Result<Option<Line<'a>>, Close> {
-        if input.len() < self.needed {
+        // The last byte is not waited for: the one before it may be wrong already.
+        if input.len() + 1 < self.needed {
             return Ok(None);
         }
         let line_max = self.args_max.saturating_add(LINE_SLACK_BYTES);

@@ -267,12 +267,18 @@ impl Session {
         Outgoing::new(reply, None, &block, block.len()).write(subscription.sid_bytes(), true, out);
     }
 
-    /// Something about the server changed, or it is about to go (`ldm`).
-    pub fn announce(&mut self, info: Arc<Info>, out: &mut Outbox) {
+    /// Something about the server changed, or it is about to go (`ldm`). The close to be done comes
+    /// back, if the client is too slow for that.
+    #[must_use = "the connection may have to be closed"]
+    pub fn announce(&mut self, info: Arc<Info>, out: &mut Outbox) -> Option<Close> {
         self.info = info;
-        if self.state == State::Open && self.takes_infos && self.options.protocol >= 1 {
-            write_info(&self.own_info(), out);
+        if self.state != State::Open || !self.takes_infos || self.options.protocol < 1 {
+            return None;
         }
+        write_info(&self.own_info(), out);
+        let close = self.check_pending(out).err()?;
+        self.close(close, out);
+        Some(close)
     }
 
     /// Ends the subscriptions that the user may no longer have, and tells the client so.

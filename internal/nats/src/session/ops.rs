@@ -8,9 +8,7 @@ use super::options::Options;
 use super::state::State;
 use super::{Session, complain, write_info};
 use crate::action::{Action, Permissions, Publish};
-use crate::{
-    ClientOp, Close, Complaint, Connect, Outbox, RawPublish, Verb, encode, headers, subject,
-};
+use crate::{ClientOp, Close, Complaint, Outbox, RawPublish, Verb, encode, headers, subject};
 
 impl Session {
     #[inline]
@@ -141,7 +139,7 @@ impl Session {
     }
 
     fn connect<'i>(&mut self, json: &[u8], out: &mut Outbox) -> Action<'i> {
-        let Ok(connect) = Connect::from_json(json) else {
+        let Ok(connect) = self.options.as_connect().updated(json) else {
             return self.end(Close::BadArguments(Verb::Connect), out);
         };
         self.options = Options::of(&connect, self.settings.headers);

@@ -37,6 +37,19 @@ impl Options {
         }
     }
 
+    /// What a further `CONNECT` starts from. Credentials are not kept: they have to be given again.
+    pub(super) fn as_connect(&self) -> Connect {
+        Connect {
+            verbose: self.verbose,
+            pedantic: self.pedantic,
+            echo: self.echo,
+            headers: self.headers,
+            no_responders: self.no_responders,
+            protocol: self.protocol,
+            ..Connect::default()
+        }
+    }
+
     /// Whether they go together, in the order in which nats-server finds fault with them.
     pub(super) const fn check(&self) -> Result<(), Close> {
         if self.asks_for_account {

@@ -32,14 +32,14 @@ impl Compressed {
 
     /// Whether what was gathered must be inflated before the message ends.
     pub(crate) fn is_due(&self, limits: &WsLimits) -> Result<bool, Fault> {
-        if self.inflater.is_none() && self.gathered.len() <= limits.gathered_max {
-            return Ok(false);
+        if self.inflater.is_some() {
+            return Ok(true);
         }
-        if limits.streams {
-            Ok(true)
-        } else {
-            Err(Fault::TooLarge { limit: limits.gathered_max as u64 })
+        let is_long = self.gathered.len() > limits.gathered_max;
+        if is_long && !limits.streams {
+            return Err(Fault::TooLarge { limit: limits.gathered_max as u64 });
         }
+        Ok(is_long)
     }
 
     /// Inflates what was gathered to the end of `data`, which gets no longer than `data_max`. True:

@@ -10,9 +10,16 @@ const GOOD: &[u8] =
 
 #[test]
 fn input_cut_anywhere_gives_the_same_operations() {
-    for end in
-        ["", "FOO\r\n", "PUB a 1\r\nxy\r\n", "PUB a 5000\r\n", "SUB a\r\n", "PUB a 5\r\nab", "UNS"]
-    {
+    for end in [
+        "",
+        "FOO\r\n",
+        "PUB a 1\r\nxy\r\n",
+        "PUB a 5000\r\n",
+        "SUB a\r\n",
+        "PUB a 5\r\nab",
+        "PUB a 5\r\nabcdex",
+        "UNS",
+    ] {
         let input = [GOOD, end.as_bytes()].concat();
         let whole = operations(&input);
         assert_eq!(whole.0.len(), 10, "{end:?}");

@@ -128,10 +128,18 @@ fn client_that_does_not_read_its_answers_is_too_slow() {
 }
 
 #[test]
+fn client_that_does_not_read_what_it_is_told_of_the_server_is_too_slow() {
+    let mut client = Client::open(Settings { pending_max: 1000, ..Settings::default() });
+    let close = (0..100).find_map(|_| client.session.announce(Arc::default(), &mut client.out));
+    assert_eq!(close.unwrap().reason(), "Slow Consumer (Pending Bytes)");
+    assert!(client.out.pending() < 1500);
+}
+
+#[test]
 fn server_about_to_go_says_so_to_those_who_understand() {
     let info = Arc::new(Info { ldm: true, ..Info::default() });
     let mut client = Client::open(Settings::default());
-    client.session.announce(info.clone(), &mut client.out);
+    assert!(client.session.announce(info.clone(), &mut client.out).is_none());
     assert_eq!(
         client.told().split_once(" {").unwrap().1.split_once("\"max_payload\"").unwrap().1,
         ":0,\"client_id\":9,\"client_ip\":\"1.2.3.4\",\"ldm\":true} \r\n"
@@ -144,14 +152,14 @@ fn server_about_to_go_says_so_to_those_who_understand() {
     assert!(old.authorize(Identity::default()).is_none());
     old.send("PING");
     assert_eq!(old.told(), "PONG\r\n");
-    old.session.announce(info.clone(), &mut old.out);
+    assert!(old.session.announce(info.clone(), &mut old.out).is_none());
     assert_eq!(old.told(), "");
 
     // Not before the first answer to a PING; and then it is in what comes with that.
     let mut early = Client::new(Settings::default());
     early.send(QUIET);
     assert!(early.authorize(Identity::default()).is_none());
-    early.session.announce(info, &mut early.out);
+    assert!(early.session.announce(info, &mut early.out).is_none());
     assert_eq!(early.told(), "");
     early.send("PING");
     assert!(early.told().contains("\"ldm\":true"));

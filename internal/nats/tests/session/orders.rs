@@ -154,7 +154,10 @@ impl Shell {
                     self.session.no_responders(*id, "r", "s", &mut self.out);
                 }
             }
-            Event::Announce => self.session.announce(Arc::default(), &mut self.out),
+            Event::Announce => {
+                let close = self.session.announce(Arc::default(), &mut self.out);
+                self.ends += usize::from(close.is_some());
+            }
             Event::Written(bytes) => self.out.advance((*bytes).min(self.out.pending())),
             Event::Review => {
                 let lost = self.session.review(&mut Unrestricted, &mut self.out);

@@ -191,11 +191,11 @@ proptest! {
         messages in prop::collection::vec(message(), 1..6),
         piece in 1usize..3000,
         room in 1usize..3000,
-        gathered_max in 0usize..200,
+        gathered_max in prop_oneof![0usize..200, Just(1 << 20)],
     ) {
         let bytes: Vec<u8> = messages.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
         let expected: Vec<u8> = messages.iter().flat_map(|(_, payload)| payload.clone()).collect();
-        let mut side = Side::new(true, WsLimits { gathered_max, ..LIMITS });
+        let mut side = Side::new(true, WsLimits { gathered_max, streams: gathered_max < 200, ..LIMITS });
         let pieces: Vec<&[u8]> = bytes.chunks(piece).collect();
         prop_assert_eq!(side.read(&pieces, room), (expected, MORE));
     }
