@@ -1,5 +1,6 @@
 //! What goes into a link and what comes out of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use crate::close::{Closed, RefuseCode};
 use crate::name::NodeName;
 
 /// A WebSocket message. Pings, pongs and close frames of WebSocket itself are the shell's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Message {
     /// A binary one.
     Binary(Bytes),
@@ -34,6 +35,16 @@ impl Message {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Payloads are nobody's business.
+            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
+            Self::Text(text) => f.debug_tuple("Text").field(text).finish(),
+        }
     }
 }
 
@@ -237,7 +248,8 @@ pub enum Event {
         /// Whether it wanted to send it to us; else, to receive it.
         inbound: bool,
     },
-    /// The peer does not take a channel of ours, or took its offer back.
+    /// The peer does not take a channel of ours, or took its offer back; or there is no room for it on
+    /// the link.
     Refused {
         /// The channel.
         channel: ChannelName,
