@@ -40,6 +40,9 @@ use super::status::{DialPhase, DialState};
 /// Time for the last words of a link.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 
+/// Turns of a link before the others on this thread have theirs.
+const TURNS_MAX: u64 = 8;
+
 /// Which end of the link we are.
 #[derive(Debug)]
 pub(crate) enum Side {
@@ -170,8 +173,15 @@ pub(crate) async fn drive(
 impl Drive<'_> {
     async fn run(&mut self, socket: Socket, ordered: &mut UnboundedReceiver<Order>) -> Closed {
         let (mut sink, mut stream) = socket.split();
+        let mut turns: u64 = 0;
         loop {
             self.act().await;
+            turns += 1;
+            if turns % TURNS_MAX == 0 {
+                // A peer that always has more to say would keep timers, certificates and questions
+                // about the links waiting: the runtime looks after them when nobody is ready.
+                tokio::task::yield_now().await;
+            }
             if let Some(closed) = self.closed.take() {
                 self.frames.say_goodbye(&mut sink, &mut stream, &closed, CLOSE_TIME).await;
                 return closed;
@@ -339,6 +349,9 @@ impl Drive<'_> {
                 }
             };
             let info = log_info(&channel);
+            if gone.get(name).is_none_or(|told| told.log != info.log) {
+                self.keep(name);
+            }
             let told = match gone.remove(name) {
                 Some(told) if told.log == info.log => told,
                 Some(_) => {
@@ -358,6 +371,20 @@ impl Drive<'_> {
         }
         if self.is_ephemeral() {
             self.there = Some(names.into_iter().collect());
+        }
+    }
+
+    /// Keeps all of a channel that was made since anybody looked, before its end can be taken for where
+    /// the peer starts.
+    fn keep(&self, name: &ChannelName) {
+        let Some(peer) = self.peer.as_ref().filter(|peer| !peer.ephemeral) else { return };
+        let (is_peer, of) = match self.side {
+            Side::Hub { .. } => (true, peer.name.as_str()),
+            Side::Dialer { hub, .. } => (false, hub.addr.as_str()),
+        };
+        let followers = self.shard.followers.borrow();
+        if let Some(it) = followers.iter().find(|it| it.is_peer == is_peer && it.name == of) {
+            it.keep(&self.shard.node, name, false);
         }
     }
 

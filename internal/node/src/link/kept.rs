@@ -61,7 +61,7 @@ impl Follower {
     }
 
     /// Keeps what comes after the end of the channel, or all of it; what is kept already stays.
-    fn keep(&self, node: &Node, name: &ChannelName, from_end: bool) {
+    pub(crate) fn keep(&self, node: &Node, name: &ChannelName, from_end: bool) {
         let Some(id) = subscriber_id(&self.name) else { return };
         let kept = node.store().channel(name, clock::now()).and_then(|channel| {
             let at = if from_end { channel.last_seq() } else { 0 };
