@@ -77,3 +77,21 @@ async fn a_peer_gets_what_it_asks_for_and_may_have_and_sends_what_it_may_and_not
     assert_eq!(narrow.texts("secrets", 1).await, ["to nobody"]);
     hub.audits("client_connected", "narrow").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_made_just_before_a_link_comes_up_is_sent_from_its_first_message() {
+    let net = Net::new();
+    let cable = Cable::new().await;
+    let mut hub = net.hub("hub", &["edge"]);
+    hub.start();
+    cable.lead_to(hub.addr());
+    let mut edge = net.edge("edge", &[cable.addr()]);
+    edge.start();
+    edge.until_linked().await;
+    for round in 0..12 {
+        let channel = format!("orders.{round}");
+        edge.publish(&channel, &["first"]).await.unwrap();
+        cable.pull();
+        assert_eq!(hub.texts(&channel, 1).await, ["first"], "round {round}");
+    }
+}

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::access::explain;
 use crate::cable::Cable;
 use crate::net::{Net, dial, settle};
-use crate::node::Node;
+use crate::node::{Node, PAUSE, pause};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_larger_than_the_peer_takes_is_held_reported_and_sent_once_the_limit_is_raised() {
@@ -25,7 +25,7 @@ async fn a_message_larger_than_the_peer_takes_is_held_reported_and_sent_once_the
     assert_eq!(hub.texts("orders", 1).await, ["before"]);
     assert_eq!(hub.texts("metrics", 1).await, ["flows"], "other channels do not wait");
     edge.until("holding", |links| links.links[0].sending.iter().any(|flow| flow.held)).await;
-    edge.says("a message is larger than the peer takes");
+    edge.says("a message is larger than the peer takes").await;
     let explained = explain(&edge);
     assert!(explained.contains("orders waits at message 2"), "{explained}");
     assert_eq!(hub.texts("orders", 1).await, ["before"], "what is behind it waits, too");
@@ -62,8 +62,9 @@ async fn nothing_is_kept_for_hubs_that_are_no_longer_configured() {
         let mut wanted = wanted.to_vec();
         wanted.sort();
         let waiting = async {
+            let mut pause = pause(PAUSE);
             while kept(edge).await != wanted {
-                tokio::task::yield_now().await;
+                pause.tick().await;
             }
         };
         let in_time = tokio::time::timeout(crate::net::SOON, waiting).await;

@@ -13,6 +13,7 @@ mod crash;
 mod cut;
 mod flow;
 mod limits;
+mod loss;
 mod mesh;
 mod net;
 mod node;

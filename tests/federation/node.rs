@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -14,10 +15,23 @@ use pubsub_node::control::{
 use pubsub_node::link::{LinkReport, LinkState, LinksStatus};
 use pubsub_testkit::{Process, Source};
 use serde_json::Value;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::net::{SOON, write};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_pubsub-server");
+
+/// Time between two questions to a node that cannot wake us.
+pub(crate) const PAUSE: Duration = Duration::from_millis(4);
+/// Time between two publishes of a load, so that what is tested is not how fast this machine is.
+const PACE: Duration = Duration::from_millis(1);
+
+/// Leaves the others the processor between two questions.
+pub(crate) fn pause(time: Duration) -> Interval {
+    let mut pause = tokio::time::interval(time);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pause
+}
 
 /// A node in a directory of its own.
 pub(crate) struct Node {
@@ -105,8 +119,11 @@ impl Node {
     }
 
     /// Waits for a line of its log with this in it.
-    pub(crate) fn says(&mut self, needle: &str) -> String {
-        self.server().wait_for_line(Source::Stderr, needle, SOON).unwrap()
+    pub(crate) async fn says(&mut self, needle: &str) {
+        if let Err(error) = self.server().wait_for_line(Source::Stderr, needle, SOON) {
+            let links = tokio::time::timeout(SOON, self.links()).await;
+            panic!("{error}\n{links:#?}");
+        }
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -130,7 +147,9 @@ impl Node {
         let (mut client, channel) = (self.client().await, channel.to_owned());
         let nth = std::process::id() ^ self.server.as_ref().unwrap().id();
         let task = tokio::spawn(async move {
+            let mut pace = pause(PACE);
             for round in 0.. {
+                pace.tick().await;
                 if ended.load(Ordering::Relaxed) {
                     return;
                 }
@@ -140,7 +159,6 @@ impl Node {
                     return;
                 }
                 acked.lock().extend(texts);
-                tokio::task::yield_now().await;
             }
         });
         load.task = Some(task);
@@ -199,8 +217,9 @@ impl Node {
     /// Waits until the links are as wanted.
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&LinksStatus) -> bool) {
         let asking = async {
+            let mut pause = pause(PAUSE);
             while !wanted(&self.links().await) {
-                tokio::task::yield_now().await;
+                pause.tick().await;
             }
         };
         if tokio::time::timeout(SOON, asking).await.is_err() {
@@ -228,13 +247,14 @@ impl Node {
     /// Waits for a line of the audit log with this event and this in it.
     pub(crate) async fn audits(&self, event: &str, needle: &str) -> Value {
         let waiting = async {
+            let mut pause = pause(PAUSE * 10);
             loop {
                 let lines = self.audit().into_iter();
                 let is = |line: &Value| line["event"] == event && line.to_string().contains(needle);
                 if let Some(line) = lines.rev().find(is) {
                     return line;
                 }
-                tokio::task::yield_now().await;
+                pause.tick().await;
             }
         };
         match tokio::time::timeout(SOON, waiting).await {
@@ -287,8 +307,9 @@ impl Load {
     pub(crate) async fn goes_on(&self, count: usize) {
         let wanted = self.acked.lock().len() + count;
         let waiting = async {
+            let mut pause = pause(PAUSE);
             while self.acked.lock().len() < wanted {
-                tokio::task::yield_now().await;
+                pause.tick().await;
             }
         };
         tokio::time::timeout(SOON, waiting).await.unwrap();

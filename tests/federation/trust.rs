@@ -19,7 +19,7 @@ async fn certificates_exchanged_under_load_are_used_for_the_next_link_and_cut_no
     let loads = [hub.load("orders").await, edge.load("orders").await];
     for node in [&mut hub, &mut edge] {
         net.ca.issue(&Spec::new(node.name())).unwrap();
-        node.says("certificates were read again");
+        node.says("certificates were read again").await;
         let ends = node.audit().into_iter().filter(|it| it["event"] == "peer_disconnected");
         assert_eq!(ends.count(), 0, "{}", node.said());
     }
