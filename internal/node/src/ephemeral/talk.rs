@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use pubsub_federation::{
-    Action, CloseCode, Closed, Event, Link, Lists, NodeName, Origins, Piece, Session,
+    Action, CloseCode, Closed, Event, Link, Lists, NodeName, Origins, Phase, Piece, Session,
     SessionConfig, Start, Via,
 };
 use tokio::time::{MissedTickBehavior, interval};
@@ -149,7 +149,11 @@ impl Talk<'_> {
 
     /// Does what machine and ledger say, until they say nothing more or the socket is busy.
     fn act(&mut self) {
-        while self.frames.has_room() && self.closed.is_none() {
+        while self.closed.is_none() {
+            let machine = &self.machine;
+            if !self.frames.make_room(|| machine.status().phase == Phase::Closed) {
+                return;
+            }
             let now = clock::since_start();
             if let Some(order) = self.driver.ledger.poll_order() {
                 self.carry_out(order, now);

@@ -19,8 +19,8 @@ use futures_util::{FutureExt, StreamExt};
 use pubsub_audit::Event as AuditEvent;
 use pubsub_config::LinkStart;
 use pubsub_federation::{
-    Action, Batch, CloseCode, Closed, Event, InSub, Link, MissingReason, OutSub, Peer, Position,
-    RefuseCode, Start, Via, matches_any,
+    Action, Batch, CloseCode, Closed, Event, InSub, Link, MissingReason, OutSub, Peer, Phase,
+    Position, RefuseCode, Start, Via, matches_any,
 };
 use pubsub_storage::{ChannelError, PublishError};
 use pubsub_types::{ChannelName, Filter, SubscriberId};
@@ -177,7 +177,7 @@ impl Drive<'_> {
         loop {
             self.act().await;
             turns += 1;
-            if turns % TURNS_MAX == 0 {
+            if turns.is_multiple_of(TURNS_MAX) {
                 // A peer that always has more to say would keep timers, certificates and questions
                 // about the links waiting: the runtime looks after them when nobody is ready.
                 tokio::task::yield_now().await;
@@ -240,7 +240,12 @@ impl Drive<'_> {
 
     /// Does what the machine says, until it says nothing more or the socket is busy.
     async fn act(&mut self) {
-        while self.frames.has_room() && self.closed.is_none() {
+        while self.closed.is_none() {
+            let machine = &self.entry.machine;
+            let is_over = || machine.borrow().status().phase == Phase::Closed;
+            if !self.frames.make_room(is_over) {
+                return;
+            }
             let Some(action) = self.with(|machine, _| machine.poll_action()) else { return };
             match action {
                 Action::Send(message) => self.frames.push(message),
@@ -308,6 +313,7 @@ impl Drive<'_> {
             peer: peer.name.clone(),
             origins: origins.filter(|_| self.entry.inbound).unwrap_or_default(),
         }));
+        self.replace_older(&peer);
         if self.entry.inbound && !peer.ephemeral {
             self.shard.follow(&peer.name, &sends);
         }
@@ -327,6 +333,22 @@ impl Drive<'_> {
             }
         };
         self.shard.audit.log(event);
+    }
+
+    /// Ends links of an earlier life of the peer: a batch that is late on one of them could be taken for
+    /// one of this life.
+    fn replace_older(&self, peer: &Peer) {
+        let others = self.shard.entries().into_iter().filter(|it| it.id != self.entry.id);
+        for other in others {
+            let Some(old) = other.machine.borrow().status().peer else { continue };
+            let is_older = old.name == peer.name
+                && old.node == peer.node
+                && old.incarnation < peer.incarnation;
+            if is_older {
+                let text = "the node was started again".to_owned();
+                let _ended = other.orders.send(Order::Close(CloseCode::Replaced, text));
+            }
+        }
     }
 
     /// Tells the machine of every channel that the peer receives.

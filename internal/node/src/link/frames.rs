@@ -36,12 +36,23 @@ pub(crate) enum Heard {
 }
 
 impl Frames {
-    pub(crate) fn has_room(&self) -> bool {
-        self.waiting.len() < FRAMES_MAX
-    }
-
     pub(crate) fn is_flushed(&self) -> bool {
         self.waiting.is_empty() && !self.unflushed
+    }
+
+    /// Whether the machine is to be asked what to do next.
+    ///
+    /// One that is over is always asked: a socket that takes no more would keep its last words, and the
+    /// link, for ever. What waited is dropped, and sent again over the next link.
+    pub(crate) fn make_room(&mut self, is_over: impl FnOnce() -> bool) -> bool {
+        if !self.has_room() && is_over() {
+            self.waiting.clear();
+        }
+        self.has_room()
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.len() < FRAMES_MAX
     }
 
     pub(crate) fn push(&mut self, message: Message) {
@@ -116,4 +127,21 @@ impl Frames {
 
 fn cut(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_is_over_is_asked_for_its_last_words_though_its_socket_takes_none() {
+        let mut frames = Frames::default();
+        for _ in 0..FRAMES_MAX {
+            assert!(frames.make_room(|| false));
+            frames.push(Message::Text("data".to_owned()));
+        }
+        assert!(!frames.make_room(|| false));
+        assert!(frames.make_room(|| true));
+        assert!(frames.is_flushed());
+    }
 }
