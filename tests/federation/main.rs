@@ -13,7 +13,6 @@ mod crash;
 mod cut;
 mod flow;
 mod limits;
-mod loss;
 mod mesh;
 mod net;
 mod node;
