@@ -84,7 +84,7 @@ async fn closing_while_the_hub_is_away_or_says_nothing_is_prompt() {
     let client = world.client().hub_addr(addr).build().unwrap();
     let mut connect = Box::pin(client.connect());
     assert!(poll!(&mut connect).is_pending());
-    soon(silent.accept()).await.unwrap();
+    let _held_open = soon(silent.accept()).await.unwrap();
     close(&client).await;
     assert_eq!(soon(connect).await, Err(ConnectError::Closed));
 }

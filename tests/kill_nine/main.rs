@@ -64,6 +64,8 @@ async fn killed_again_and_again(test: &str, policy: &str) {
             })
             .unwrap();
         process.kill().unwrap();
+        // What it said last may not have been read when it is gone.
+        process.wait_for_exit(SOON).unwrap();
         let output = process.output();
         acked.extend(said(output.lines(Source::Stdout), "acked "));
         got.extend(said(output.lines(Source::Stdout), "got "));
