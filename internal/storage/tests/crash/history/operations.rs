@@ -221,7 +221,7 @@ impl History {
         match opened {
             Ok(file) => {
                 let seq = file.seq();
-                standing.opened(file, expected);
+                standing.opened(file, expected, channel.first_seq() - 1);
                 self.say(format_args!("{} {id}: opened at {seq}", channel.name()));
             }
             Err(error) => {
