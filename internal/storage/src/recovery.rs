@@ -267,6 +267,10 @@ impl Recovery<'_> {
         let aside: Vec<Candidate> =
             self.segments.extract_if(.., |_| verdicts.next().unwrap_or(false)).collect();
         for segment in aside {
+            if segment.len.is_none() {
+                // The manifest names a file that never came to be, and another took its place.
+                continue;
+            }
             let dir = self.make_quarantine()?;
             let to = dir.join(format!("{}.superseded", segment.file));
             self.place.disk.rename(&self.place.dir.join(&segment.file), &to)?;
