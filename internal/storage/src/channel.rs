@@ -22,7 +22,8 @@ use pubsub_envelope::{Batch, BatchLimits, NewRecord};
 use pubsub_types::{ChannelName, Format, Seq, SyncPolicy, Timestamp};
 use uuid::Uuid;
 
-use crate::config::ChannelConfig;
+use crate::compact::COMPACT_BYTES_MIN;
+use crate::config::{ChannelConfig, StoreOptions};
 use crate::contents::{Contents, Mark};
 use crate::epochs::Epochs;
 use crate::error::{AppendError, CommitError};
@@ -48,6 +49,8 @@ pub struct Channel {
     pub(crate) disk: Arc<dyn Disk>,
     executor: Arc<dyn Executor>,
     pub(crate) config: ChannelConfig,
+    /// Segments smaller than this are not compacted.
+    pub(crate) compact_bytes_min: u64,
     pub(crate) state: Mutex<State>,
     /// Signalled when the committer has nothing more to do.
     pub(crate) idle: Condvar,
@@ -170,6 +173,7 @@ impl Channel {
         dir: PathBuf,
         disk: Arc<dyn Disk>,
         executor: Arc<dyn Executor>,
+        options: &StoreOptions,
         recovered: Recovered,
     ) -> Arc<Self> {
         let Recovered { manifest, file, contents, findings } = recovered;
@@ -184,6 +188,7 @@ impl Channel {
             executor,
             state: Mutex::new(State::new(config.format, next_seq)),
             config,
+            compact_bytes_min: options.compact_bytes_min.unwrap_or(COMPACT_BYTES_MIN),
             idle: Condvar::new(),
             contents: RwLock::new(contents),
             manifest: Mutex::new(ManifestState { manifest, file }),

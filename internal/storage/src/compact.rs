@@ -28,15 +28,15 @@ use crate::scan::{Encoding, Found, SEQUENTIAL_BLOCK_BYTES, Scan};
 use crate::sealed::Sealed;
 use crate::walk::{From, walk};
 
-/// Segments smaller than this are left as they are: a file costs a few of the file system's blocks
-/// anyway.
-const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+/// Segments smaller than this are left as they are unless the store's options say otherwise: a file
+/// costs a few of the file system's blocks anyway.
+pub(crate) const COMPACT_BYTES_MIN: u64 = 64 << 10;
 
 impl Channel {
     /// Whether a segment is worth compacting.
     pub(crate) fn has_sparse(&self) -> bool {
         let snapshot = self.contents.read().snapshot();
-        snapshot.sealed.iter().any(|sealed| is_sparse(&sealed.info, snapshot.deleted_in(sealed)))
+        snapshot.sealed.iter().any(|it| self.is_sparse(&it.info, snapshot.deleted_in(it)))
     }
 
     /// Compacts every segment of which more than half is deleted.
@@ -47,11 +47,18 @@ impl Channel {
         let snapshot = self.contents.read().snapshot();
         for sealed in snapshot.sealed.iter() {
             let deleted = snapshot.deleted_in(sealed);
-            if is_sparse(&sealed.info, deleted) {
+            if self.is_sparse(&sealed.info, deleted) {
                 self.compact(sealed, snapshot.log_id)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether more than half of a segment that is worth it is deleted.
+    fn is_sparse(&self, info: &SegmentInfo, deleted: &SlotSet) -> bool {
+        let dead = deleted.count().saturating_sub(info.removed);
+        let there = info.messages.saturating_sub(info.removed);
+        info.bytes >= self.compact_bytes_min && !info.suspect && dead * 2 > there
     }
 
     fn compact(self: &Arc<Self>, sealed: &Arc<Sealed>, log_id: Uuid) -> io::Result<()> {
@@ -118,13 +125,6 @@ impl Channel {
         tracing::info!(channel = %self.name, segment = %old.file, "segment was compacted");
         self.store_manifest(false)
     }
-}
-
-/// Whether more than half of a segment that is worth it is deleted.
-fn is_sparse(info: &SegmentInfo, deleted: &SlotSet) -> bool {
-    let dead = deleted.count().saturating_sub(info.removed);
-    let there = info.messages.saturating_sub(info.removed);
-    info.bytes >= SEGMENT_BYTES_MIN && !info.suspect && dead * 2 > there
 }
 
 /// Whether a record is still of use.

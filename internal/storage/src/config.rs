@@ -141,8 +141,8 @@ pub struct StoreOptions {
     pub resolver: Option<Resolver>,
     /// Time between two flushes of a subscriber's position; zero flushes every change.
     pub offset_flush_interval: Duration,
-    /// Bytes of the newest records that all channels together keep in memory.
-    pub tail_cache_bytes: usize,
+    /// Segment files smaller than this, in bytes, are not compacted; 64 KiB when absent.
+    pub compact_bytes_min: Option<u64>,
 }
 
 /// Says what a channel is configured to do.

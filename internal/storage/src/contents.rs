@@ -346,7 +346,9 @@ pub(crate) fn slot(first: u64, seq: u64) -> Option<u32> {
 impl SegmentInfo {
     /// Bytes of its messages.
     pub(crate) fn all_message_bytes(&self) -> u64 {
-        if self.message_bytes > 0 || self.messages == 0 { self.message_bytes } else { self.bytes }
+        // A manifest of an earlier version does not say; one whose messages are all left out says none.
+        let known = self.message_bytes > 0 || self.messages <= self.removed;
+        if known { self.message_bytes } else { self.bytes }
     }
 
     /// Bytes that `messages` messages of it take on average.

@@ -303,8 +303,14 @@ impl Store {
         for finding in &recovered.findings {
             tracing::warn!(channel = %name, %finding, "channel files needed attention");
         }
-        let channel =
-            Channel::new(name.clone(), dir, self.disk.clone(), self.executor.clone(), recovered);
+        let channel = Channel::new(
+            name.clone(),
+            dir,
+            self.disk.clone(),
+            self.executor.clone(),
+            &self.options,
+            recovered,
+        );
         channels.insert(name.clone(), channel.clone());
         if made {
             self.channels_version.fetch_add(1, Ordering::Release);

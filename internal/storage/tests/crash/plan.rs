@@ -62,6 +62,7 @@ impl Plan {
         StoreOptions {
             defaults: self.config.clone(),
             offset_flush_interval: self.flush,
+            compact_bytes_min: Some(0),
             ..StoreOptions::default()
         }
     }
